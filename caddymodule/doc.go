@@ -1,0 +1,2 @@
+// Package caddymodule is the glue between Caddy and Tenantgate.
+package caddymodule

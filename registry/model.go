@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Status of a tenant or an environment.
+type Status string
+
+// The statuses. An environment has all but StatusDestroying.
+const (
+	StatusProvisioning Status = "provisioning"
+	StatusActive       Status = "active"
+	StatusSuspended    Status = "suspended"
+	StatusArchived     Status = "archived"
+	StatusFailed       Status = "failed"
+	StatusDestroying   Status = "destroying"
+)
+
+// IsolationLevel says how a tenant's data is kept apart from that of others.
+type IsolationLevel string
+
+// The isolation levels.
+const (
+	IsolationSharedSchema   IsolationLevel = "shared_schema"
+	IsolationIsolatedSchema IsolationLevel = "isolated_schema"
+	IsolationIsolatedDB     IsolationLevel = "isolated_db"
+)
+
+// EnvironmentType says what an environment is for.
+type EnvironmentType string
+
+// The environment types.
+const (
+	EnvironmentDefault     EnvironmentType = "default"
+	EnvironmentDevelopment EnvironmentType = "development"
+	EnvironmentTest        EnvironmentType = "test"
+	EnvironmentSandbox     EnvironmentType = "sandbox"
+	EnvironmentPreview     EnvironmentType = "preview"
+	EnvironmentTrial       EnvironmentType = "trial"
+	EnvironmentStaging     EnvironmentType = "staging"
+	EnvironmentProduction  EnvironmentType = "production"
+)
+
+// Resolved is the snapshot that serves a request: tenant, environment, plan, effective quotas, upstreams. It is
+// built once by [Store.Resolve], shared by all requests until something changes, and must never be modified.
+type Resolved struct {
+	Tenant      ResolvedTenant      `json:"tenant"`
+	Environment ResolvedEnvironment `json:"environment"`
+	// Upstreams are those of the environment, else of the tenant, else of the plan; empty means the gateway's default.
+	Upstreams []Upstream `json:"upstreams,omitempty"`
+	// Database names the environment's data plane; it holds no secret.
+	Database Database `json:"database,omitzero"`
+}
+
+// ResolvedTenant is the tenant's half of a [Resolved].
+type ResolvedTenant struct {
+	// ID never changes.
+	ID uuid.UUID `json:"id"`
+	// Slug is the current slug, whatever name the reference used.
+	Slug string `json:"slug"`
+	Name string `json:"name"`
+	// Plan is the plan's name.
+	Plan      string         `json:"plan"`
+	Status    Status         `json:"status"`
+	Isolation IsolationLevel `json:"isolation"`
+	// SubscriptionExpiresAt is UTC; zero means never.
+	SubscriptionExpiresAt time.Time `json:"subscriptionExpiresAt,omitzero"`
+	// Quotas are the plan's, overridden by the tenant's own. They count across all of the tenant's environments.
+	Quotas Quotas `json:"quotas,omitzero"`
+	// Metadata is the operator's; nil when there is none.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// SecurityPolicy is nil when the tenant has none.
+	SecurityPolicy *SecurityPolicy `json:"securityPolicy,omitempty"`
+}
+
+// ResolvedEnvironment is the environment's half of a [Resolved].
+type ResolvedEnvironment struct {
+	// ID never changes.
+	ID   uuid.UUID       `json:"id"`
+	Slug string          `json:"slug"`
+	Name string          `json:"name"`
+	Type EnvironmentType `json:"type"`
+	// Default is true for the tenant's one default environment.
+	Default bool   `json:"default,omitempty"`
+	Status  Status `json:"status"`
+	Region  string `json:"region,omitempty"`
+	// Quotas are the environment's own and come on top of the tenant's.
+	Quotas Quotas `json:"quotas,omitzero"`
+	// Metadata is nil when there is none.
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// Database names the data plane of an environment.
+type Database struct {
+	// Driver is turso, libsql, postgres, sqlite or memory.
+	Driver string `json:"driver,omitempty"`
+	// Name is UUID-based and never changes.
+	Name string `json:"name,omitempty"`
+	// Schema is set with isolation level isolated_schema.
+	Schema string `json:"schema,omitempty"`
+}
+
+// SecurityPolicy is what a tenant demands of those who use it.
+type SecurityPolicy struct {
+	AccessControl AccessControl `json:"accessControl,omitzero"`
+}
+
+// AccessControl restricts who may reach a tenant.
+type AccessControl struct {
+	// IPWhitelist lists addresses and CIDR prefixes, IPv4 and IPv6; empty allows all.
+	IPWhitelist []string `json:"ipWhitelist,omitempty"`
+	RequireMFA  bool     `json:"requireMFA,omitempty"`
+	RequireSSO  bool     `json:"requireSSO,omitempty"`
+	// SessionTimeout is the longest age of a sign-in, in seconds; 0 means no limit.
+	SessionTimeout int64 `json:"sessionTimeout,omitempty"`
+}
