@@ -85,7 +85,7 @@ func MissingClaim(name string) error {
 // claimPaths are the parsed [ClaimNames].
 type claimPaths struct {
 	tenant, environment, user, roles, methods, context, authTime Path
-	extra                                                       []Path
+	extra                                                        []Path
 }
 
 func parseClaimNames(n ClaimNames) (*claimPaths, error) {

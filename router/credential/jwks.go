@@ -115,6 +115,12 @@ func NewJWKS(o JWKSOptions) (*JWKS, error) {
 	return &JWKS{options: o, client: newJWKSClient(o.Transport), log: o.Logger.With("jwks", redactURL(o.URL))}, nil
 }
 
+// Identity tells one configuration from another, so that a reload can go on with the keys it has: an issuer that is
+// down at that moment must not take them away. It leaves out Transport, Now and Logger.
+func (o JWKSOptions) Identity() string {
+	return fmt.Sprintf("%s|%t|%s|%s|%s|%s", o.URL, o.AllowHTTP, o.Interval, o.MinInterval, o.Timeout, o.KeepFor)
+}
+
 func checkJWKSURL(text string, allowHTTP bool) error {
 	u, err := url.Parse(text)
 	switch {

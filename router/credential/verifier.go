@@ -150,6 +150,8 @@ func (v *Verifier) verify(ctx context.Context, h joseHeader, signed string, sig 
 	switch {
 	case unavailable != nil:
 		return nil, unavailable
+	case next == nil:
+		return nil, ErrKeysUnavailable
 	case next == set:
 		return nil, err
 	}
