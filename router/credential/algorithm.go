@@ -103,6 +103,28 @@ func parseAlgorithms(names []string) (map[string]bool, error) {
 	return set, nil
 }
 
+// checkAlgorithms refuses algorithms that the keys can never be for.
+func checkAlgorithms(names []string, keys KeySource) error {
+	set, fixed := keys.(*KeySet)
+	usable := len(names) == 0
+	for _, name := range names {
+		a := algorithmNamed(name)
+		if a.key == keySecret {
+			switch {
+			case !fixed:
+				return fmt.Errorf("algorithm %s needs a secret, and an issuer publishes none", name)
+			case set.has(keySecret) && !set.supports(a):
+				return fmt.Errorf("algorithm %s needs a secret of %d bytes at least (RFC 7518 §3.2)", name, a.secretSize)
+			}
+		}
+		usable = usable || !fixed || set.supports(a)
+	}
+	if !usable {
+		return fmt.Errorf("no key that is given is for %s", strings.Join(names, " or "))
+	}
+	return nil
+}
+
 func algorithmList() string {
 	names := make([]string, len(algorithms))
 	for i, a := range algorithms {

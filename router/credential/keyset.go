@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxTries bounds how many keys are tried for one token, which matters for tokens that name no key: each try costs
@@ -110,16 +111,14 @@ func (s *KeySet) verify(id string, a *algorithm, signed string, sig []byte) (k *
 	return nil, newer, refuse(ReasonAlgorithm, "no key that could have signed this is for %s", a.name)
 }
 
-// supports reports whether any key of the set can verify any of the algorithms allowed; nil allows all.
-func (s *KeySet) supports(allowed map[string]bool) bool {
-	for _, k := range s.keys {
-		for _, a := range algorithms {
-			if k.allows(a) && (allowed == nil || allowed[canonical(a.name)]) {
-				return true
-			}
-		}
-	}
-	return false
+// supports reports whether any key of the set can verify that algorithm.
+func (s *KeySet) supports(a *algorithm) bool {
+	return slices.ContainsFunc(s.keys, func(k *key) bool { return k.allows(a) })
+}
+
+// has reports whether any key of the set is of that type.
+func (s *KeySet) has(typ keyType) bool {
+	return slices.ContainsFunc(s.keys, func(k *key) bool { return k.typ == typ })
 }
 
 // succeed returns fresh with each key that old has too replaced by old's own, so that tokens which such a key

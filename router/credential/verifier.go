@@ -60,8 +60,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if v.algorithms, err = parseAlgorithms(o.Algorithms); err != nil {
 		return nil, err
 	}
-	if set, fixed := o.Keys.(*KeySet); fixed && !set.supports(v.algorithms) {
-		return nil, fmt.Errorf("none of the algorithms %v is for the keys given", o.Algorithms)
+	if err = checkAlgorithms(o.Algorithms, o.Keys); err != nil {
+		return nil, err
 	}
 	if v.claims, err = parseClaimNames(o.Claims); err != nil {
 		return nil, err
