@@ -57,18 +57,23 @@ func GenerateKey(environment string, random io.Reader) (string, error) {
 			}
 		}
 	}
-	return string(appendChecksum(key)), nil
+	digits := checksum(string(key))
+	return string(append(key, digits[:]...)), nil
 }
 
-// appendChecksum appends the CRC-32 (IEEE) of key in base62, with leading zeros.
-func appendChecksum(key []byte) []byte {
-	sum := crc32.ChecksumIEEE(key)
-	var digits [keyChecksum]byte
+// checksum returns the CRC-32 (IEEE) of an API key without its checksum, in base62 with leading zeros. The loop is
+// that of hash/crc32 for short texts, which would want the text copied to the heap.
+func checksum(key string) (digits [keyChecksum]byte) {
+	sum := ^uint32(0)
+	for i := 0; i < len(key); i++ {
+		sum = crc32.IEEETable[byte(sum)^key[i]] ^ sum>>8
+	}
+	sum = ^sum
 	for i := keyChecksum - 1; i >= 0; i-- {
 		digits[i] = base62[sum%62]
 		sum /= 62
 	}
-	return append(key, digits[:]...)
+	return digits
 }
 
 // ParseKey checks the form of an API key, checksum included, and returns the slug that it names. It allocates
@@ -90,9 +95,8 @@ func ParseKey(key string) (environment string, err error) {
 			return "", refuse(ReasonMalformed, "the API key holds a character that no key has")
 		}
 	}
-	var whole [MaxKey]byte
-	n := copy(whole[:], key[:len(key)-keyChecksum])
-	if string(appendChecksum(whole[:n])) != key {
+	body := key[:len(key)-keyChecksum]
+	if digits := checksum(body); string(digits[:]) != key[len(body):] {
 		return "", refuse(ReasonMalformed, "the API key's checksum is wrong")
 	}
 	return environment, nil

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 )
 
@@ -14,6 +15,15 @@ const maxHeader = 4 << 10
 // encoding is base64url without padding (RFC 7515 §2), read strictly: the bits that a last character has too many
 // must be zero, so that there is only one way to write a token.
 var encoding = base64.RawURLEncoding.Strict()
+
+// decode reads a part of a token. encoding/base64 passes over line breaks: with them, one token could be written in
+// any number of ways, and each would be remembered.
+func decode(part string) ([]byte, error) {
+	if strings.ContainsAny(part, "\r\n") {
+		return nil, errors.New("a line break")
+	}
+	return encoding.DecodeString(part)
+}
 
 // joseHeader is what counts of a token's header. Keys and addresses of keys in it (jwk, jku, x5c, x5u) are not among
 // that: a token does not say by what it is to be checked.
@@ -42,7 +52,7 @@ func parseHeader(part string, allowed, types map[string]bool) (h joseHeader, err
 	if len(part) > encoding.EncodedLen(maxHeader) {
 		return h, refuse(ReasonTooLarge, "the token's header has more than %d bytes", maxHeader)
 	}
-	text, err := encoding.DecodeString(part)
+	text, err := decode(part)
 	if err != nil {
 		return h, refuse(ReasonMalformed, "the token's header is not base64url")
 	}

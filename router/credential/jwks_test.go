@@ -24,7 +24,7 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time         { return time.Unix(0, c.nanos.Load()).UTC() }
+func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()).UTC() }
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
 // issuer is an issuer's server, which can be made to misbehave.

@@ -63,7 +63,9 @@ func TestIssuerHangs(t *testing.T) {
 	known, unknown := tokenOf(t, "k", p256Key(), "u"), tokenOf(t, "new", otherKey(), "u")
 	for name, stuck := range map[string]transport{
 		"hangs": hang,
-		"slow":  func(r *http.Request) (*http.Response, error) { return ok(slowly{r.Context(), strings.NewReader(document)}) },
+		"slow": func(r *http.Request) (*http.Response, error) {
+			return ok(slowly{r.Context(), strings.NewReader(document)})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -104,7 +104,8 @@ func NewExtractor(places ...Place) (*Extractor, error) {
 
 // Extract returns the token and the first place that it is in; "" when the request has none. A request with two
 // different tokens is refused: whoever looks elsewhere would see another identity. An API key in [Authorization] is
-// nothing here, see [KeyExtractor]. It allocates nothing unless a value is encoded.
+// nothing here, see [KeyExtractor]. What is returned may have any form: [Verifier.Verify] judges that. Nothing is
+// allocated unless a value is encoded.
 func (x *Extractor) Extract(r *http.Request) (token string, from Place, err error) {
 	for _, p := range x.places {
 		found, err := p.find(r)

@@ -22,9 +22,6 @@ func findQuery(r *http.Request, name string) (string, error) {
 				return "", refuse(ReasonMalformed, "the query parameter %s is not encoded as it must be", name)
 			}
 		}
-		if !isToken68(value) {
-			return "", refuse(ReasonMalformed, "the query parameter %s is not a token", name)
-		}
 		if found != "" && found != value {
 			return "", refuse(ReasonConflict, "two different query parameters %s", name)
 		}

@@ -183,3 +183,12 @@ func wantReason(t testing.TB, err error, want Reason) {
 		t.Errorf("%v does not wrap ErrRefused", err)
 	}
 }
+
+func mustTime(t testing.TB, seconds string) time.Time {
+	t.Helper()
+	at, err := asTime("", json.Number(seconds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}

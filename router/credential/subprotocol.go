@@ -37,16 +37,14 @@ func findSubprotocol(h http.Header) (string, error) {
 		token := ""
 		switch {
 		case next:
-			if token, next = word, false; !isToken68(token) {
-				return "", refuse(ReasonMalformed, "what follows the subprotocol bearer is not a token")
-			}
+			token, next = word, false
 		case strings.EqualFold(word, subprotocolWord):
 			next = true
 			continue
 		case strings.HasPrefix(word, subprotocolPrefix):
 			// The name in the middle may have dots, what is base64url has none.
 			text, err := base64.RawURLEncoding.DecodeString(word[strings.LastIndexByte(word, '.')+1:])
-			if token = string(text); err != nil || !isToken68(token) {
+			if token = string(text); err != nil || token == "" {
 				return "", refuse(ReasonMalformed, "the subprotocol %s… holds no token in base64url", subprotocolPrefix)
 			}
 		default:

@@ -119,7 +119,7 @@ func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (*Id
 	if err != nil {
 		return nil, err
 	}
-	sig, err := encoding.DecodeString(signature)
+	sig, err := decode(signature)
 	if err != nil {
 		return nil, refuse(ReasonMalformed, "the token's signature is not base64url")
 	}
@@ -161,7 +161,7 @@ func (v *Verifier) verify(ctx context.Context, h joseHeader, signed string, sig 
 
 // judge reads the claims of a token whose signature is good, and remembers the token if they are good too.
 func (v *Verifier) judge(token, payload string, k *key, now time.Time) (*Identity, error) {
-	text, err := encoding.DecodeString(payload)
+	text, err := decode(payload)
 	if err != nil {
 		return nil, refuse(ReasonMalformed, "the token's payload is not base64url")
 	}
