@@ -16,7 +16,7 @@ func FuzzVerify(f *testing.F) {
 	secret := strings.Repeat("a secret of 64 b", 4)
 	good := sign(f, "HS256", "", []byte(secret), standardClaims())
 	for _, seed := range []string{
-		good, rfcHS256, rfcRS256, rfcES256, rfcES512, rfcNone, rfcEdDSA, rfcFlattened, "", ".", "..", "...", "a.b.c", good + ".", good[:len(good)-1],
+		good, rfcHS256, rfcRS256, rfcES256, rfcES512, rfcNone, rfcEdDSA, rfcFlattened, "", ".", "..", "...", "a.b.c", good + ".", good[:len(good)-1], good[:len(good)-4] + "\r\n" + good[len(good)-4:],
 		signRaw(f, "HS256", []byte(secret), `{"alg":"HS256","crit":["b64"],"b64":false}`, `{}`),
 		signRaw(f, "HS256", []byte(secret), `{"alg":"HS256","alg":"none"}`, `{"exp":1e400,"aud":[null]}`),
 	} {

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -34,7 +35,7 @@ func extractor(t testing.TB, texts ...string) *Extractor {
 
 // request builds one from a target and header lines "Name: value".
 func request(target string, lines ...string) *http.Request {
-	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, target, nil)
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
@@ -157,8 +158,12 @@ func TestRemove(t *testing.T) {
 		wantTarget   string
 		wantLines    []string
 	}{
-		{"nothing there", "/p?a=1&b=%20&&c;d", []string{"Authorization: Basic x", "Cookie: a=1;b=2 ; c", "Sec-WebSocket-Protocol: a,b"},
-			"/p?a=1&b=%20&&c;d", []string{"Authorization: Basic x", "Cookie: a=1;b=2 ; c", "Sec-WebSocket-Protocol: a,b"}},
+		{
+			"nothing there", "/p?a=1&b=%20&&c;d",
+			[]string{"Authorization: Basic x", "Cookie: a=1;b=2 ; c", "Sec-WebSocket-Protocol: a,b"},
+			"/p?a=1&b=%20&&c;d",
+			[]string{"Authorization: Basic x", "Cookie: a=1;b=2 ; c", "Sec-WebSocket-Protocol: a,b"},
+		},
 		{"everywhere", "/p?a=1&access_token=x&b=2&access%5Ftoken=y", []string{
 			"Authorization: bearer a.b.c", "X-Jwt: a", "Cookie: a=1; jwt=x; b=2", "Cookie: jwt=y", "Sec-WebSocket-Protocol: bearer, a.b.c, chat, base64url.bearer.authorization.k8s.io.YQ",
 		}, "/p?a=1&b=2", []string{"Cookie: a=1; b=2", "Sec-WebSocket-Protocol: chat"}},

@@ -108,12 +108,13 @@ func (m *memory) evict() {
 	for {
 		e := m.ring[m.hand]
 		m.hand = (m.hand + 1) % len(m.ring)
-		if e != nil && !(e.used.Load() && !e.key.gone.Load()) {
+		switch {
+		case e == nil:
+		case e.used.Load() && !e.key.gone.Load():
+			e.used.Store(false)
+		default:
 			m.remove(e)
 			return
-		}
-		if e != nil {
-			e.used.Store(false)
 		}
 	}
 }
