@@ -48,8 +48,8 @@ func TestProxy(t *testing.T) {
 	if got := count(); got != 3 {
 		t.Errorf("counted %d times, want 3", got)
 	}
-	if got := proxy.BytesIn(); got != 13 {
-		t.Errorf("counted %d bytes, want 13", got)
+	if got := proxy.BytesIn(); got != 14 {
+		t.Errorf("counted %d bytes, want 14", got)
 	}
 
 	proxy.Hang()
