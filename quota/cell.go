@@ -8,17 +8,24 @@ const dead instant = 1<<64 - 1
 
 // cell is the bucket of one key. All that is ever changed on the hot path is the one word of its TAT.
 //
-// A cell lives in the map from its first spend until it is full again and a sweep evicts it. Eviction changes the
-// TAT to dead by compare-and-swap before the cell leaves the map: a spend that comes first makes the eviction fail,
+// A cell lives in the table from its first spend until it is full again and a sweep evicts it. Eviction changes the
+// TAT to dead by compare-and-swap before the cell leaves the table: a spend that comes first makes the eviction fail,
 // and one that comes later finds the cell dead and looks the key up again. So no spend is ever lost with a cell.
 type cell struct {
 	tat atomic.Uint64
+	key Key
+	// pardoned is when the last pardon was granted, excess what was pardoned; both under Local.pardoning.
+	pardoned instant
+	excess   span
+	_        [16]byte // fills a cache line: neighbours in memory do not slow each other down
 }
 
 func (c *cell) load() instant { return instant(c.tat.Load()) }
 
 // swap replaces a TAT that is still there.
-func (c *cell) swap(old, new instant) bool { return c.tat.CompareAndSwap(uint64(old), uint64(alive(new))) }
+func (c *cell) swap(old, new instant) bool {
+	return c.tat.CompareAndSwap(uint64(old), uint64(alive(new)))
+}
 
 // kill evicts a cell whose TAT is still the given one.
 func (c *cell) kill(tat instant) bool { return c.tat.CompareAndSwap(uint64(tat), uint64(dead)) }
