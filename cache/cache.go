@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/puzpuzpuz/xsync/v4"
 
 	"github.com/tenantgate/tenantgate/registry"
 )
@@ -13,45 +14,119 @@ import (
 // Cache answers what a reference means, from memory where it can. Make one with [New]. All methods are safe for
 // concurrent use, also after Run has ended.
 type Cache struct {
-	source  Source
-	options atomic.Pointer[Options]
+	// What readers of a fresh entry need stands first and never changes.
+	entries      *table
+	negatives    *table
+	hits         *xsync.Counter // striped: one word would be fought over by all cores
+	negativeHits *xsync.Counter
+	source       Source
+	flight       *flight
+	place        *place
+	settings     atomic.Pointer[settings]
+
+	_       [64]byte // what is written often begins on another cache line
+	breaker breaker
+	hotSet  hotSet
+
+	staleHits, misses, loads, loadErrors, invalidations atomic.Int64
+}
+
+// settings are the options in force. They are replaced as a whole.
+type settings struct {
+	Options
+	superseded chan struct{} // closed when others are in force
 }
 
 // New returns an empty cache in front of src. Nothing is asked before the first Resolve, Poll or Run.
 func New(src Source, o Options) *Cache {
-	c := &Cache{source: src}
-	c.SetOptions(o)
+	o = o.withDefaults()
+	c := &Cache{
+		source:       src,
+		entries:      newTable(o.Size),
+		negatives:    newTable(o.NegativeSize),
+		hits:         xsync.NewCounter(),
+		negativeHits: xsync.NewCounter(),
+		place:        newPlace(),
+	}
+	c.flight = newFlight(c.runLoad, c.refreshFailed)
+	c.settings.Store(&settings{Options: o, superseded: make(chan struct{})})
+	c.flight.bound(o.MaxLoads, o.LoadTimeout)
 	return c
 }
 
-// Resolve answers what ref means at now. The error is a [registry.NotFoundError], or wraps [registry.ErrUnavailable].
+// Resolve answers what ref means at now, the time of the request. The error is a [registry.NotFoundError], or wraps
+// [registry.ErrUnavailable]: the registry gave no answer in time, ctx ended first, or too much was asked at once.
+// The snapshot is shared and must not be modified. With a fresh entry Resolve takes no lock and allocates nothing.
 func (c *Cache) Resolve(ctx context.Context, ref registry.Reference, now time.Time) (*registry.Resolved, error) {
-	return c.source.Resolve(ctx, ref)
+	t := now.UnixNano()
+	e := c.entries.get(ref)
+	if e == nil || t >= e.fresh.Load() {
+		return c.resolveSlow(ctx, ref, t)
+	}
+	c.entries.touch(e, t)
+	c.hits.Inc()
+	return e.resolved, nil
 }
 
-// SetOptions changes sizes and times while the cache is in use.
-func (c *Cache) SetOptions(o Options) {
-	o = o.withDefaults()
-	c.options.Store(&o)
+// resolveSlow is Resolve where no fresh entry was found.
+func (c *Cache) resolveSlow(ctx context.Context, ref registry.Reference, t int64) (*registry.Resolved, error) {
+	if ref.Kind == registry.KindNone {
+		return nil, unknownTenant // an environment of no tenant
+	}
+	if e := c.entries.get(ref); e != nil && t < c.servedUntil(e) {
+		c.entries.touch(e, t)
+		if t < e.fresh.Load() {
+			c.hits.Inc() // refreshed just now
+		} else {
+			c.staleHits.Add(1)
+			c.refresh(e, t)
+		}
+		return e.resolved, nil
+	}
+	if n := c.negatives.get(ref); n != nil && t < n.fresh.Load() {
+		c.negativeHits.Inc()
+		return nil, n.missing
+	}
+	return c.await(ctx, ref, t)
 }
 
-// Poll reads the change log once and drops what it touches.
-func (c *Cache) Poll(ctx context.Context) error { return nil }
+// answer returns what memory has to say about ref, if anything.
+func (c *Cache) answer(ref registry.Reference, t int64) (*registry.Resolved, error, bool) {
+	if e := c.entries.get(ref); e != nil && t < c.servedUntil(e) {
+		return e.resolved, nil, true
+	}
+	if n := c.negatives.get(ref); n != nil && t < n.fresh.Load() {
+		return nil, n.missing, true
+	}
+	return nil, nil, false
+}
 
-// Run polls the change log and writes the hot set until ctx ends.
-func (c *Cache) Run(ctx context.Context) { <-ctx.Done() }
+// servedUntil returns the end of stale service of e, in Unix nanoseconds.
+func (c *Cache) servedUntil(e *entry) int64 {
+	return e.fresh.Load() + int64(c.settings.Load().StaleFor)
+}
 
-// LoadHotSet reads the hot set from disk, before Run, and returns the number of entries that came back.
-func (c *Cache) LoadHotSet() (entries int, err error) { return 0, nil }
+// Purge drops everything, also what is being loaded.
+func (c *Cache) Purge() { c.drop(everything) }
 
-// SaveHotSet writes the hot set to disk.
-func (c *Cache) SaveHotSet() error { return nil }
+// PurgeTenant drops everything of one tenant, also what is being loaded.
+func (c *Cache) PurgeTenant(tenant uuid.UUID) {
+	if tenant != uuid.Nil {
+		c.drop([]registry.Change{{Entity: "organization", Tenant: tenant}})
+	}
+}
 
-// Stats returns a reading of the counters.
-func (c *Cache) Stats() Stats { return Stats{} }
-
-// Purge drops everything.
-func (c *Cache) Purge() {}
-
-// PurgeTenant drops everything of one tenant.
-func (c *Cache) PurgeTenant(tenant uuid.UUID) {}
+// Stats returns a reading of the counters. They are read one by one, so sums over them can be off by what happens
+// meanwhile.
+func (c *Cache) Stats() Stats {
+	c.place.mu.Lock()
+	lastPoll := c.place.lastPoll
+	c.place.mu.Unlock()
+	return Stats{
+		Hits: c.hits.Value(), StaleHits: c.staleHits.Load(), NegativeHits: c.negativeHits.Value(), Misses: c.misses.Load(),
+		Loads: c.loads.Load(), LoadErrors: c.loadErrors.Load(),
+		Evictions: c.entries.evictions.Load(), Invalidations: c.invalidations.Load(),
+		Entries: c.entries.len(), NegativeEntries: c.negatives.len(),
+		LastPoll: lastPoll,
+	}
+}

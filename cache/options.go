@@ -73,13 +73,16 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// longest is the longest TTL and StaleFor that are told apart from for ever. It keeps sums of times within 64 bits.
+const longest = 100 * 365 * 24 * time.Hour
+
 // withDefaults returns o with every field that says nothing set to its default, and every "none" to zero.
 func (o Options) withDefaults() Options {
 	o.Size = orDefault(o.Size, DefaultSize)
-	o.TTL = orDefault(o.TTL, DefaultTTL)
+	o.TTL = min(orDefault(o.TTL, DefaultTTL), longest)
 	o.Jitter = min(orNone(o.Jitter, DefaultJitter), 1)
-	o.StaleFor = orNone(o.StaleFor, DefaultStaleFor)
-	o.NegativeTTL = orNone(o.NegativeTTL, DefaultNegativeTTL)
+	o.StaleFor = min(orNone(o.StaleFor, DefaultStaleFor), longest)
+	o.NegativeTTL = min(orNone(o.NegativeTTL, DefaultNegativeTTL), longest)
 	o.NegativeSize = orDefault(o.NegativeSize, DefaultNegativeSize)
 	o.PollInterval = orDefault(o.PollInterval, DefaultPollInterval)
 	o.LoadTimeout = orDefault(o.LoadTimeout, DefaultLoadTimeout)
