@@ -35,9 +35,9 @@ func (s *mutexStore) Take(now time.Time, cost int64, limits []Limit, out []Statu
 		r := &limits[i].Rate
 		if d := debtOf(s.tats[limits[i].Key], at); !r.fits(d, cost) {
 			allowed = false
-			out[i] = r.refusal(d, cost)
+			r.refusal(d, cost, &out[i])
 		} else {
-			out[i] = r.status(d)
+			r.status(d, &out[i])
 		}
 	}
 	if allowed {
@@ -45,7 +45,7 @@ func (s *mutexStore) Take(now time.Time, cost int64, limits []Limit, out []Statu
 			r := &limits[i].Rate
 			d := debtOf(s.tats[limits[i].Key], at)
 			s.tats[limits[i].Key] = r.after(d, at, cost)
-			out[i] = r.status(d + span(cost)*r.interval)
+			r.status(d+span(cost)*r.interval, &out[i])
 		}
 	}
 	return allowed
@@ -93,11 +93,11 @@ func (s *shardedStore) Take(now time.Time, cost int64, limits []Limit, out []Sta
 			tat := c.load()
 			d := debtOf(tat, at)
 			if !r.fits(d, cost) {
-				out[i] = r.refusal(d, cost)
+				r.refusal(d, cost, &out[i])
 				return false
 			}
 			if c.swap(tat, r.after(d, at, cost)) {
-				out[i] = r.status(d + span(cost)*r.interval)
+				r.status(d+span(cost)*r.interval, &out[i])
 				break
 			}
 		}

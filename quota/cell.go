@@ -13,11 +13,10 @@ const dead instant = 1<<64 - 1
 // and one that comes later finds the cell dead and looks the key up again. So no spend is ever lost with a cell.
 type cell struct {
 	tat atomic.Uint64
-	key Key
 	// pardoned is when the last pardon was granted, excess what was pardoned; both under Local.pardoning.
 	pardoned instant
 	excess   span
-	_        [16]byte // fills a cache line: neighbours in memory do not slow each other down
+	_        [40]byte // fills a cache line: neighbours in memory do not slow each other down
 }
 
 func (c *cell) load() instant { return instant(c.tat.Load()) }

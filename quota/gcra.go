@@ -62,32 +62,29 @@ func (r *Rate) after(debt span, now instant, cost int64) instant {
 }
 
 // status describes a bucket with this debt.
-func (r *Rate) status(debt span) Status {
+func (r *Rate) status(debt span, s *Status) {
+	*s = Status{Remaining: r.burst, Reset: debt.duration()}
 	if debt == 0 {
-		return Status{Remaining: r.burst}
+		return
 	}
 	free := r.horizon - debt
 	if free < 0 {
-		return Status{Next: (r.interval - free).duration(), Reset: debt.duration()}
+		s.Remaining, s.Next = 0, (r.interval - free).duration()
+		return
 	}
-	n := free / r.interval
-	return Status{
-		Remaining: int64(n),
-		Next:      ((n+1)*r.interval - free).duration(),
-		Reset:     debt.duration(),
-	}
+	s.Remaining = int64(free / r.interval)
+	s.Next = (span(s.Remaining+1)*r.interval - free).duration()
 }
 
 // refusal describes a bucket with this debt that has no room for the cost.
-func (r *Rate) refusal(debt span, cost int64) Status {
-	s := r.status(debt)
+func (r *Rate) refusal(debt span, cost int64, s *Status) {
+	r.status(debt, s)
 	s.Exceeded = true
 	if cost > r.burst {
 		s.RetryAfter = Never
 	} else {
 		s.RetryAfter = (debt - (r.horizon - span(cost)*r.interval)).duration()
 	}
-	return s
 }
 
 // unlimited describes the zero Rate.

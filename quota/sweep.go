@@ -39,7 +39,7 @@ func (l *Local) sweepShard(i int, now time.Time) (removed int) {
 	s := &l.shards[i]
 	table := *s.table.Load()
 	for i := range table {
-		if c := table[i].Load(); c != nil && c.full(at) {
+		if c := table[i].cell.Load(); c != nil && c.full(at) {
 			removed++
 		}
 	}

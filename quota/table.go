@@ -9,11 +9,17 @@ import (
 
 // table maps the keys of one shard to their cells: open addressing with linear probing, at most half full.
 //
-// Looking up takes no lock, writes nothing, and touches two cache lines: the slot's and the cell's, which holds the
-// key. Slots are only ever filled, or given a new cell of the same key; cells leave by building a new table. Whoever
-// still reads the old table finds every cell that was not evicted, and may miss one that was added since; a
-// spender then asks again under the lock.
-type table []atomic.Pointer[cell]
+// Looking up takes no lock and writes nothing. Slots are only ever filled, or given a new cell for the same key; keys
+// leave by building a new table. Whoever still reads the old table finds every cell that was not evicted, and may
+// miss one that was added since; a spender then asks again under the lock.
+type table []slot
+
+// slot is one place of a table. The key stands here and not in the cell: a look-up compares keys without touching
+// the cache line that holds the TAT, which other cores are writing to.
+type slot struct {
+	key  Key // written once, before cell
+	cell atomic.Pointer[cell]
+}
 
 // newTable returns an empty table with room for so many cells and a quarter more.
 func newTable(cells int) *table {
@@ -21,15 +27,22 @@ func newTable(cells int) *table {
 	return &t
 }
 
-// slot returns the slot that holds the key's cell, or else the free one where it belongs.
-func (t *table) slot(hash uint64, k *Key) *atomic.Pointer[cell] {
+// find returns the slot that holds the key's cell and that cell, or the free slot where it belongs and nil.
+func (t *table) find(hash uint64, k *Key) (*slot, *cell) {
 	slots := *t
 	for i := hash; ; i++ {
-		slot := &slots[i&uint64(len(slots)-1)]
-		if c := slot.Load(); c == nil || c.key == *k {
-			return slot
+		s := &slots[i&uint64(len(slots)-1)]
+		if c := s.cell.Load(); c == nil || s.key == *k {
+			return s, c
 		}
 	}
+}
+
+// put fills the free slot where the key belongs.
+func (t *table) put(hash uint64, k *Key, c *cell) {
+	s, _ := t.find(hash, k)
+	s.key = *k
+	s.cell.Store(c)
 }
 
 // shard is one part of a Local's cells.
@@ -41,7 +54,10 @@ type shard struct {
 }
 
 // find returns the cell of a key, or nil.
-func (s *shard) find(hash uint64, k *Key) *cell { return s.table.Load().slot(hash, k).Load() }
+func (s *shard) find(hash uint64, k *Key) *cell {
+	_, c := s.table.Load().find(hash, k)
+	return c
+}
 
 // revive returns a living cell for the key. Where there is none, or only a dead one, it puts in a new cell that begins
 // with the TAT that birth returns.
@@ -49,21 +65,21 @@ func (s *shard) revive(h *hasher, k *Key, birth func() instant) *cell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hash := h.hash(k)
-	slot := s.table.Load().slot(hash, k)
-	old := slot.Load()
+	slot, old := s.table.Load().find(hash, k)
 	if old != nil && old.load() != dead {
 		return old
 	}
-	c := &cell{key: *k}
+	c := new(cell)
 	c.tat.Store(uint64(alive(birth()))) // asked only now: not older than the sweep that killed the old cell
-	if old == nil {
-		if n := int(s.cells.Load()) + 1; 2*n > len(*s.table.Load()) {
-			s.rebuild(h)
-			slot = s.table.Load().slot(hash, k)
-		}
-		s.cells.Add(1)
+	if old != nil {
+		slot.cell.Store(c)
+		return c
 	}
-	slot.Store(c)
+	if n := int(s.cells.Load()) + 1; 2*n > len(*s.table.Load()) {
+		s.rebuild(h)
+	}
+	s.table.Load().put(hash, k, c)
+	s.cells.Add(1)
 	return c
 }
 
@@ -79,7 +95,7 @@ func (s *shard) rebuild(h *hasher) {
 	old := *s.table.Load()
 	living := 0
 	for i := range old {
-		if c := old[i].Load(); c != nil && c.load() != dead {
+		if c := old[i].cell.Load(); c != nil && c.load() != dead {
 			living++
 		}
 	}
@@ -87,8 +103,8 @@ func (s *shard) rebuild(h *hasher) {
 	n := int64(0)
 	for i := range old {
 		// What has died since it was counted is left out; nothing comes back to life.
-		if c := old[i].Load(); c != nil && c.load() != dead {
-			t.slot(h.hash(&c.key), &c.key).Store(c)
+		if c := old[i].cell.Load(); c != nil && c.load() != dead {
+			t.put(h.hash(&old[i].key), &old[i].key, c)
 			n++
 		}
 	}

@@ -7,17 +7,22 @@ const inline = 8
 
 // bucket is one limit's part of a Take under way.
 type bucket struct {
-	cell *cell
-	debt span
+	cell *cell   // nil when the key has none, or was not looked up yet
+	tat  instant // as last read
+	debt span    // as last read, or as it is after spending
 }
 
 // Take implements [Store].
 //
-// It first reads all buckets, so that a request that must be refused writes nothing: an overrun tenant costs no
+// It first reads the buckets, so that a request that must be refused writes nothing: an overrun tenant costs no
 // contention. Only when all have room does it spend from one after the other, each by compare-and-swap against
 // what is there by then. If one has lost its room in between, what was spent from those before it is taken back.
+// The first bucket is not read beforehand: when it refuses, nothing has been spent yet.
 func (l *Local) Take(now time.Time, cost int64, limits []Limit, out []Status) (allowed bool) {
 	out = out[:len(limits)]
+	if len(limits) == 0 {
+		return true
+	}
 	at := instantOf(now, l.epoch)
 	var few [inline]bucket
 	buckets := few[:]
@@ -27,62 +32,86 @@ func (l *Local) Take(now time.Time, cost int64, limits []Limit, out []Status) (a
 	buckets = buckets[:len(limits)]
 
 	allowed = true
-	for i := range limits {
-		if r := &limits[i].Rate; !r.IsZero() {
-			b := &buckets[i]
-			b.cell = l.find(&limits[i].Key)
-			b.debt = debtOf(l.read(b.cell, at), at)
-			if cost > 0 && !r.fits(b.debt, cost) {
-				b.debt = l.refused(b.cell, at, r, b.debt)
-				allowed = false
-			}
-		}
+	for i := 1; i < len(limits); i++ {
+		allowed = l.look(&buckets[i], &limits[i], at, cost) && allowed
 	}
 	if allowed && cost > 0 {
 		for i := range limits {
-			if limits[i].Rate.IsZero() {
-				continue
-			}
 			if !l.spend(&buckets[i], &limits[i], at, cost) {
 				l.rollBack(limits[:i], buckets, at, cost)
 				allowed = false
 				break
 			}
 		}
+	} else {
+		allowed = l.look(&buckets[0], &limits[0], at, cost) && allowed
 	}
+
 	for i := range limits {
-		switch r, b := &limits[i].Rate, &buckets[i]; {
+		switch r, debt := &limits[i].Rate, buckets[i].debt; {
 		case r.IsZero():
 			out[i] = unlimited()
-		case allowed || r.fits(b.debt, cost):
-			out[i] = r.status(b.debt)
+		case allowed || r.fits(debt, cost):
+			r.status(debt, &out[i])
 		default:
-			out[i] = r.refusal(b.debt, cost)
+			r.refusal(debt, cost, &out[i])
 		}
 	}
 	return allowed
 }
 
-// spend charges one bucket if it has room, and notes the debt that is then, or the one that left no room.
+// look reads one bucket and reports whether it has room.
+func (l *Local) look(b *bucket, limit *Limit, at instant, cost int64) bool {
+	r := &limit.Rate
+	if r.IsZero() {
+		return true
+	}
+	b.cell = l.find(&limit.Key)
+	b.tat = l.read(b.cell, at)
+	b.debt = debtOf(b.tat, at)
+	if cost < 1 || r.fits(b.debt, cost) {
+		return true
+	}
+	b.debt = l.refused(b.cell, at, r, b.debt)
+	return false
+}
+
+// spend charges one bucket if it has room.
 func (l *Local) spend(b *bucket, limit *Limit, at instant, cost int64) bool {
 	r := &limit.Rate
-	for {
+	if r.IsZero() {
+		return true
+	}
+	if b.cell == nil {
+		b.cell = l.find(&limit.Key)
 		if b.cell == nil {
 			b.cell = l.revive(&limit.Key, at)
 		}
-		tat := b.cell.load()
-		if tat == dead {
-			b.cell = nil
+		b.tat = b.cell.load()
+	}
+	for {
+		if b.tat == dead {
+			b.cell = l.revive(&limit.Key, at)
+			b.tat = b.cell.load()
 			continue
 		}
-		b.debt = debtOf(tat, at)
+		b.debt = debtOf(b.tat, at)
 		if !r.fits(b.debt, cost) {
 			b.debt = l.refused(b.cell, at, r, b.debt)
 			return false
 		}
-		if b.cell.swap(tat, r.after(b.debt, at, cost)) {
+		if b.cell.swap(b.tat, r.after(b.debt, at, cost)) {
 			b.debt += span(cost) * r.interval
 			return true
 		}
+		standBack()
+		b.tat = b.cell.load()
 	}
 }
+
+func standBack() {
+	for i := 0; i < stand; i++ {
+	}
+}
+
+var stand = 0

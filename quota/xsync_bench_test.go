@@ -28,11 +28,11 @@ func (s *xsyncStore) Take(now time.Time, cost int64, limits []Limit, out []Statu
 			tat := c.load()
 			d := debtOf(tat, at)
 			if !r.fits(d, cost) {
-				out[i] = r.refusal(d, cost)
+				r.refusal(d, cost, &out[i])
 				return false
 			}
 			if c.swap(tat, r.after(d, at, cost)) {
-				out[i] = r.status(d + span(cost)*r.interval)
+				r.status(d+span(cost)*r.interval, &out[i])
 				break
 			}
 		}
