@@ -64,6 +64,51 @@ func Run(t testing.TB, c Command) Result {
 	return r
 }
 
+// Process is a run of the binary that is under way.
+type Process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// Begin starts the binary and returns at once. The process ends with the test.
+func Begin(t testing.TB, c Command) *Process {
+	t.Helper()
+	if c.Dir == "" {
+		c.Dir = t.TempDir()
+	}
+	p := &Process{ended: make(chan struct{})}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), Binary(t), c.Args...)
+	p.cmd.Dir = c.Dir
+	p.cmd.Env = append(environment(c.Dir), c.Env...)
+	p.cmd.Stdin = bytes.NewReader(c.Stdin)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() { p.Kill() })
+	return p
+}
+
+// Running reports whether the process has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Kill ends the process as kill -9 does, and reports whether that is what ended it.
+func (p *Process) Kill() bool {
+	p.cmd.Process.Kill()
+	<-p.ended
+	return p.cmd.ProcessState.ExitCode() == -1
+}
+
 // environment returns what the binary is started with: enough to find programs, and homes below dir, so that nothing
 // of the user's is read or written.
 func environment(dir string) []string {

@@ -33,6 +33,9 @@ type Options struct {
 	Site string
 	// Caddyfile is the whole Caddyfile instead of the parts above. {$LISTEN} and {$ADMIN} stand for the addresses.
 	Caddyfile string
+	// File is the name of a Caddyfile that is in Dir already, instead of all of the above, and Address is where that
+	// one listens.
+	File, Address string
 	// Env is added to a nearly empty environment.
 	Env []string
 	// Dir is the working directory and holds what Caddy keeps; give one to start again with what an earlier gateway
@@ -127,14 +130,21 @@ func launch(t testing.TB, o Options) *Gateway {
 		o.Dir = t.TempDir()
 	}
 	g := &Gateway{
-		Address: FreeAddress(t), Admin: FreeAddress(t), Dir: o.Dir,
+		Address: o.Address, Admin: FreeAddress(t), Dir: o.Dir,
 		Client: NewClient(256), options: o, ended: make(chan struct{}),
+	}
+	if g.Address == "" {
+		g.Address = FreeAddress(t)
 	}
 	g.binary = RaceBinary(t)
 	if o.Plain {
 		g.binary = Binary(t)
 	}
-	caddyfile := WriteFile(t, o.Dir, "Caddyfile", o.caddyfile())
+	file := o.File
+	if file == "" {
+		file = "Caddyfile"
+		WriteFile(t, o.Dir, file, o.caddyfile())
+	}
 	// Each start has a log of its own.
 	log, err := os.CreateTemp(o.Dir, "log-*.json")
 	if err != nil {
@@ -143,7 +153,7 @@ func launch(t testing.TB, o Options) *Gateway {
 	defer log.Close()
 	g.log = log.Name()
 	// The process must outlive the test's context, which ends before the clean-up that stops it.
-	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), g.binary, "run", "--config", caddyfile, "--adapter", "caddyfile")
+	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), g.binary, "run", "--config", file)
 	g.cmd.Dir = o.Dir
 	g.cmd.Env = append(g.environment(), o.Env...)
 	g.cmd.Stdout, g.cmd.Stderr = log, log
@@ -165,7 +175,7 @@ func launch(t testing.TB, o Options) *Gateway {
 
 func (g *Gateway) environment() []string {
 	_, port, _ := net.SplitHostPort(g.Address)
-	return append(environment(g.Dir), "LISTEN="+g.Address, "PORT="+port, "ADMIN="+g.Admin)
+	return append(environment(g.Dir), "LISTEN="+g.Address, "PORT="+port, "ADMIN="+g.Admin, "CADDY_ADMIN="+g.Admin)
 }
 
 // Stop tells the gateway to end and waits for it. It fails the test when it has to be killed, ended before, or ended
