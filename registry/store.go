@@ -2,77 +2,186 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"errors"
-	"io"
 	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/tursodatabase/libsql-client-go/libsql"
+	_ "modernc.org/sqlite" // what the libSQL client reads files with
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	// defaultFileConns is enough for readers; SQLite has one writer at a time anyway. A connection holds 2 MB of pages.
+	defaultFileConns = 8
+	// defaultServerConns leaves room for other gateways: sqld takes 128 connections, over all that speak to it.
+	defaultServerConns = 16
+	// writeConns of a server's connections are for writes where those have a pool of their own.
+	writeConns = 4
 )
 
 // Options configure a [Store].
 type Options struct {
-	// URL names the registry; see the package comment for the forms.
+	// URL names the registry; see the package comment for the forms. It never holds a token.
 	URL string
-	// AuthToken is sent to a libSQL server; it never belongs into URL.
+	// AuthToken is sent to a libSQL server. Surrounding white space is cut off. Not for file: URLs.
 	AuthToken string
-	// Timeout bounds each call. Default: 5s.
+	// Timeout bounds each call to the registry; an import or a migration makes many calls. Default: 5s.
 	Timeout time.Duration
-	// MaxOpenConns bounds the connections. Default: 16 to a server.
+	// MaxOpenConns bounds the connections, from 2. Default: 16 to a server, 8 to a file.
 	MaxOpenConns int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
-	// Logger gets what an operator should know. Default: nothing is logged.
+	// Logger gets what an operator should know and nobody returns as an error. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// Store is one registry.
-type Store struct{ o Options }
+// Store is one registry. Its methods can be called from several goroutines.
+type Store struct {
+	target  target
+	token   string
+	timeout time.Duration
+	now     func() time.Time
+	log     *slog.Logger
 
-// Open checks the options; it does no I/O to a server.
-func Open(o Options) (*Store, error) { return &Store{o: o}, nil }
+	read, write *sql.DB // one and the same, except with WebSockets
 
-var errUnbuilt = errors.Join(ErrUnavailable, errors.New("not built"))
+	ready atomic.Bool // the schema was seen to be ours
 
-// Migrate creates or updates the schema.
-func (s *Store) Migrate(ctx context.Context) error { return errUnbuilt }
-
-// Resolve looks a reference up.
-func (s *Store) Resolve(ctx context.Context, ref Reference) (*Resolved, error) {
-	return nil, errUnbuilt
+	mu       sync.Mutex
+	prepared map[string]*sql.Stmt // of a file
+	parsed   parsedValues
 }
 
-// Changes reads the change log after a position.
-func (s *Store) Changes(ctx context.Context, after int64, limit int) (Changes, error) {
-	return Changes{}, errUnbuilt
+// Open checks the options. It does no I/O: a registry that cannot be reached shows at [Store.Migrate].
+func Open(o Options) (*Store, error) {
+	t, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, prepared: map[string]*sql.Stmt{}}
+	if s.token, err = checkToken(o.AuthToken); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.token != "" && t.file != "":
+		return nil, errors.New("registry " + t.shown + " is a file and takes no auth_token")
+	case o.Timeout < 0:
+		return nil, errors.New("registry timeout must not be negative")
+	case o.MaxOpenConns < 0 || o.MaxOpenConns == 1: // an import reads while it has a transaction open
+		return nil, errors.New("registry connections must be at least 2")
+	}
+	if s.timeout == 0 {
+		s.timeout = defaultTimeout
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if t.cleartext && s.token != "" {
+		s.log.Warn("the registry's token crosses the network unencrypted", "registry", t.shown)
+	}
+	if t.file != "" {
+		return s, s.openFile(o.MaxOpenConns)
+	}
+	return s, s.openServer(o.MaxOpenConns)
 }
 
-// TrimChanges removes the change log's rows from before a time.
-func (s *Store) TrimChanges(ctx context.Context, before time.Time) (int64, error) {
-	return 0, errUnbuilt
+// openFile opens the pool without touching the file.
+func (s *Store) openFile(conns int) error {
+	if conns == 0 {
+		conns = defaultFileConns
+	}
+	// The connector, not sql.Open with the driver's name: that leaks a goroutine for each connection.
+	base, err := libsql.NewConnector(fileDSN(s.target.file, s.timeout))
+	if err != nil {
+		return errors.New("registry " + s.target.shown + ": " + err.Error())
+	}
+	s.read = pool(sql.OpenDB(base), conns)
+	s.write = s.read
+	return nil
 }
 
-// Import applies the JSON that r holds.
-func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (ImportReport, error) {
-	return ImportReport{}, errUnbuilt
+// openServer opens the pools without any I/O. With WebSockets, writes go by HTTP all the same: over a WebSocket the
+// client may do a write twice when its answer is lost.
+func (s *Store) openServer(conns int) error {
+	if conns == 0 {
+		conns = defaultServerConns
+	}
+	read, err := newConnector(s.target.read, s.token, s.timeout)
+	if err != nil { // its text may hold the token's form, not the token; the URL was checked before
+		return errors.New("registry " + s.target.shown + ": " + s.redact(err.Error()))
+	}
+	if s.target.read == s.target.write {
+		s.read = pool(sql.OpenDB(read), conns)
+		s.write = s.read
+		return nil
+	}
+	write, err := newConnector(s.target.write, s.token, s.timeout)
+	if err != nil {
+		return errors.New("registry " + s.target.shown + ": " + s.redact(err.Error()))
+	}
+	writers := min(writeConns, conns/2)
+	s.read = pool(sql.OpenDB(read), conns-writers)
+	s.write = pool(sql.OpenDB(write), writers)
+	return nil
 }
 
-// ImportFile applies the JSON file at path.
-func (s *Store) ImportFile(ctx context.Context, path string, o ImportOptions) (ImportReport, error) {
-	return ImportReport{}, errUnbuilt
+func pool(db *sql.DB, conns int) *sql.DB {
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return db
 }
 
-// ImportDocument applies doc.
-func (s *Store) ImportDocument(ctx context.Context, doc *Document, o ImportOptions) (ImportReport, error) {
-	return ImportReport{}, errUnbuilt
+// checkToken refuses what can be no token, since it would end in an HTTP header.
+func checkToken(token string) (string, error) {
+	token = strings.TrimSpace(token)
+	for i := 0; i < len(token); i++ {
+		if token[i] <= ' ' || token[i] > '~' {
+			return "", errors.New("registry auth_token holds characters that no token has")
+		}
+	}
+	return token, nil
 }
 
-// Export writes the registry as an import file.
-func (s *Store) Export(ctx context.Context, w io.Writer) error { return errUnbuilt }
+// Identity is the same for two stores of the same registry with the same token, and never shows the token. It is
+// meant as a key to share a store by.
+func (s *Store) Identity() string { return s.target.identity(s.token) }
 
-// Identity is a stable key of the options: URL and a hash of the token.
-func (s *Store) Identity() string { return s.o.URL }
+// RedactedURL is the registry's URL for logs and errors.
+func (s *Store) RedactedURL() string { return s.target.shown }
 
-// RedactedURL is the URL without anything secret.
-func (s *Store) RedactedURL() string { return s.o.URL }
+// Close closes all connections. Calls that are still running fail.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	for _, stmt := range s.prepared {
+		_ = stmt.Close() // goes down with its connection
+	}
+	clear(s.prepared)
+	s.mu.Unlock()
+	err := s.read.Close()
+	if s.write != s.read {
+		err = errors.Join(err, s.write.Close())
+	}
+	return err
+}
 
-// Close closes the store.
-func (s *Store) Close() error { return nil }
+// call bounds one call to the registry.
+func (s *Store) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+// migrated returns an error as long as [Store.Migrate] has not succeeded.
+func (s *Store) migrated() error {
+	if s.ready.Load() {
+		return nil
+	}
+	return s.unavailable("its schema was not checked yet: it could not be reached since this process began")
+}
