@@ -116,8 +116,9 @@ func appendItem(b []byte, name string, first bool) []byte {
 		switch c := name[i]; {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-		case c < ' ' || c > '~':
-			// A String has ASCII only. Percent-encoding keeps different names different.
+		case c < ' ' || c > '~' || c == '%':
+			// A String has printable ASCII only. Percent-encoding the rest, and the percent sign, keeps different
+			// names different.
 			const hex = "0123456789ABCDEF"
 			b = append(b, '%', hex[c>>4], hex[c&15])
 		default:
