@@ -188,8 +188,6 @@ func (r *Registry) unmarshal(d *caddyfile.Dispenser) error {
 				}
 				r.ImportFiles = append(r.ImportFiles, f)
 			}
-		case "{":
-			return d.Err("Caddy expands \"import\" itself; to import tenants, write import_file")
 		default:
 			return d.Errf("unknown option %q; there are auth_token, poll_interval, timeout and import_file", option)
 		}
@@ -251,17 +249,18 @@ func (p *Plan) unmarshal(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		switch option := d.Val(); option {
 		case "requests":
-			if p.RequestsPerMinute != 0 {
-				return d.Err("requests is given twice")
-			}
 			args := d.RemainingArgs()
 			if len(args) == 0 {
 				return d.ArgErr()
 			}
-			var err error
-			if p.RequestsPerMinute, p.Burst, err = parseRequests(args); err != nil {
+			perMinute, burst, err := parseRequests(args)
+			if err != nil {
 				return d.WrapErr(err)
 			}
+			if p.RequestsPerMinute != 0 {
+				return d.Err("requests is given twice")
+			}
+			p.RequestsPerMinute, p.Burst = perMinute, burst
 		case "upstream":
 			if p.Upstreams != nil {
 				return d.Err("upstream is given twice; write all of them on one line")

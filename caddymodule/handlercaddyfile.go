@@ -227,7 +227,7 @@ func (p *handlerParser) injection() error {
 		if err != nil {
 			return p.WrapErr(err)
 		}
-		from = factHeaders[f]
+		from = factNames[f]
 		if _, dup := in.Headers[from]; dup {
 			return p.Errf("%s is given twice", from)
 		}

@@ -28,21 +28,20 @@ const (
 	factCount
 )
 
-// factHeaders are the default names of the headers that carry the facts, in canonical form, so that Caddy's own
-// header operations (header_up -X-Tenant-ID, {http.request.header.X-Tenant-ID}) find them.
-var factHeaders = [factCount]string{
-	factTenantID:          http.CanonicalHeaderKey("X-Tenant-ID"),
+// factNames are the default names of the headers that carry the facts, as people write them.
+var factNames = [factCount]string{
+	factTenantID:          "X-Tenant-ID",
 	factTenantSlug:        "X-Tenant-Slug",
 	factTenantName:        "X-Tenant-Name",
 	factTenantPlan:        "X-Tenant-Plan",
 	factTenantIsolation:   "X-Tenant-Isolation",
-	factEnvironmentID:     http.CanonicalHeaderKey("X-Environment-ID"),
+	factEnvironmentID:     "X-Environment-ID",
 	factEnvironmentSlug:   "X-Environment-Slug",
 	factEnvironmentType:   "X-Environment-Type",
 	factEnvironmentRegion: "X-Environment-Region",
 	factTenantDatabase:    "X-Tenant-Database",
 	factTenantSchema:      "X-Tenant-Schema",
-	factUserID:            http.CanonicalHeaderKey("X-User-ID"),
+	factUserID:            "X-User-ID",
 	factUserRole:          "X-User-Role",
 }
 
@@ -61,13 +60,13 @@ type Inject struct {
 // injection is one header that the gateway sets upstream.
 type injection struct {
 	fact fact
-	key  string // canonical
+	key  string // canonical, so that Caddy's own header operations and placeholders find it
 }
 
 // plan turns the configuration into the list of headers to set, in a fixed order.
 func (in *Inject) plan() ([]injection, error) {
 	var names [factCount]string
-	copy(names[:], factHeaders[:])
+	copy(names[:], factNames[:])
 	if in == nil || !in.Database {
 		names[factTenantDatabase], names[factTenantSchema] = "", ""
 	}
@@ -84,7 +83,6 @@ func (in *Inject) plan() ([]injection, error) {
 				if err := checkHeaderName(to); err != nil {
 					return nil, err
 				}
-				to = http.CanonicalHeaderKey(to)
 			}
 			names[f] = to
 		}
@@ -96,22 +94,22 @@ func (in *Inject) plan() ([]injection, error) {
 			continue
 		}
 		if other, dup := seen[foldHeader(name)]; dup {
-			return nil, fmt.Errorf("%s and %s would both be sent as %s", factHeaders[other], factHeaders[f], name)
+			return nil, fmt.Errorf("%s and %s would both be sent as %s", factNames[other], factNames[f], name)
 		}
 		seen[foldHeader(name)] = fact(f)
-		list = append(list, injection{fact(f), name})
+		list = append(list, injection{fact(f), http.CanonicalHeaderKey(name)})
 	}
 	return list, nil
 }
 
 // factByHeader finds the fact that a default header name carries.
 func factByHeader(name string) (fact, error) {
-	for f, def := range factHeaders {
+	for f, def := range factNames {
 		if strings.EqualFold(def, name) {
 			return fact(f), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is not one of the headers that can be renamed (%s)", name, strings.Join(factHeaders[:], ", "))
+	return 0, fmt.Errorf("%q is not one of the headers that can be renamed (%s)", name, strings.Join(factNames[:], ", "))
 }
 
 // checkHeaderName refuses what cannot carry a fact: names that are no token (RFC 9110 §5.6.2), and fields that frame or

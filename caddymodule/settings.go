@@ -199,8 +199,8 @@ func checkPlans(plans []Plan, pools map[string]*pool) error {
 	seen := map[string]bool{}
 	for i := range plans {
 		p := &plans[i]
-		if p.Name == "" {
-			return fmt.Errorf("plans[%d]: a plan needs a name", i)
+		if !validName(p.Name) {
+			return fmt.Errorf("plan %q: %s", p.Name, wantName)
 		}
 		if seen[p.Name] {
 			return fmt.Errorf("plan %s is defined twice", p.Name)

@@ -38,7 +38,7 @@ func (s *Path) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&s.Pattern) {
 		return d.ArgErr()
 	}
-	return finish(d, s, flag{"strip", &s.Strip})
+	return finish(d, s, switchOption{"strip", &s.Strip})
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
@@ -49,7 +49,7 @@ func (s *Path) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	d.Args(&s.Tenant, &s.Environment)
-	return finish(d, s, flag{"from_trusted_proxies", &s.FromTrustedProxies})
+	return finish(d, s, switchOption{"from_trusted_proxies", &s.FromTrustedProxies})
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
@@ -60,7 +60,7 @@ func (s *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *Query) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	d.Args(&s.Tenant, &s.Environment)
-	return finish(d, s, flag{"remove", &s.Remove})
+	return finish(d, s, switchOption{"remove", &s.Remove})
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
@@ -87,14 +87,14 @@ func (s *Default) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return finish(d, s)
 }
 
-// flag is an option without a value.
-type flag struct {
+// switchOption is an option without a value.
+type switchOption struct {
 	name string
 	set  *bool
 }
 
 // finish reads the flags in the block of a source, refuses everything else, and lets the router check the whole.
-func finish(d *caddyfile.Dispenser, s builtIn, flags ...flag) error {
+func finish(d *caddyfile.Dispenser, s builtIn, flags ...switchOption) error {
 	name := s.(caddy.Module).CaddyModule().ID.Name()
 	if d.NextArg() {
 		return d.Errf("identify %s: unexpected %q", name, d.Val())

@@ -16,6 +16,8 @@ var ownedPrefixes = []string{"x-tenant-", "x-environment-"}
 type ownedHeaders struct {
 	prefixes []string
 	names    []string
+	// first tells, by its first byte, that a name cannot be one of them: most requests have no header with an X.
+	first [256]bool
 }
 
 // newOwnedHeaders returns the set of the default names and of those in list.
@@ -24,9 +26,13 @@ func newOwnedHeaders(list []injection) *ownedHeaders {
 	add := func(name string) {
 		if name = foldHeader(name); !o.contains(name) {
 			o.names = append(o.names, name)
+			o.begin(name[0])
 		}
 	}
-	for _, name := range factHeaders {
+	for _, prefix := range o.prefixes {
+		o.begin(prefix[0])
+	}
+	for _, name := range factNames {
 		add(name)
 	}
 	for _, in := range list {
@@ -35,8 +41,21 @@ func newOwnedHeaders(list []injection) *ownedHeaders {
 	return o
 }
 
+// begin notes that a name begins with the folded byte c.
+func (o *ownedHeaders) begin(c byte) {
+	for i := range o.first {
+		if foldByte[i] == c {
+			o.first[i] = true
+		}
+	}
+}
+
 // contains reports whether the gateway owns the header field name, in any spelling.
 func (o *ownedHeaders) contains(name string) bool {
+	return name != "" && o.first[name[0]] && o.compare(name)
+}
+
+func (o *ownedHeaders) compare(name string) bool {
 	for _, p := range o.prefixes {
 		if len(name) > len(p) && foldedEqual(name[:len(p)], p) {
 			return true

@@ -20,8 +20,8 @@ var errNoUpstream = errors.New("no upstream: neither the environment, its tenant
 func newPools(config map[string][]string) (map[string]*pool, error) {
 	pools := make(map[string]*pool, len(config))
 	for name, list := range config {
-		if u, err := registry.ParseUpstream("pool:" + name); err != nil || u.Pool != name {
-			return nil, fmt.Errorf("pool %q: the name must be 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit", name)
+		if !validName(name) {
+			return nil, fmt.Errorf("pool %q: %s", name, wantName)
 		}
 		if len(list) == 0 {
 			return nil, fmt.Errorf("pool %s: needs at least one upstream", name)
@@ -35,6 +35,15 @@ func newPools(config map[string][]string) (map[string]*pool, error) {
 		}
 	}
 	return pools, nil
+}
+
+// wantName says what names of plans and pools look like.
+const wantName = "a name must be 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+
+// validName reports whether name can be that of a plan or a pool, by the registry's rule for both.
+func validName(name string) bool {
+	u, err := registry.ParseUpstream("pool:" + name)
+	return err == nil && u.Pool == name
 }
 
 // expandUpstreams parses upstreams of the configuration and replaces pools by their members; nil for none.
