@@ -80,9 +80,8 @@ func TestSources(t *testing.T) {
 		},
 		{"default", "identify default acme dev", []harness.Ask{{Host: "whatever.test"}}, dev("/")},
 		{
-			"default is last, wherever it is written", "identify default globex\nidentify subdomain {tenant}.app.test",
-			[]harness.Ask{{Host: "acme.app.test"}},
-			production("/"),
+			"default counts only where nothing else does", "identify subdomain {tenant}.app.test\nidentify default globex",
+			[]harness.Ask{{Host: "acme.app.test"}}, production("/"),
 		},
 		{
 			"reserved names are no tenants", "identify subdomain {tenant}.app.test\nidentify default globex\nreserve www acme",
