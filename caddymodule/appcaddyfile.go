@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,11 +103,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		case "upstream":
-			if a.Upstreams != nil {
-				return d.Err("upstream is given twice; write all of them on one line")
-			}
-			if a.Upstreams = d.RemainingArgs(); len(a.Upstreams) == 0 {
-				return d.ArgErr()
+			if err := upstreamArgs(d, &a.Upstreams); err != nil {
+				return err
 			}
 			checks = append(checks, placedCheck{at, func() error {
 				pools, err := newPools(a.Pools)
@@ -262,11 +260,8 @@ func (p *Plan) unmarshal(d *caddyfile.Dispenser) error {
 			}
 			p.RequestsPerMinute, p.Burst = perMinute, burst
 		case "upstream":
-			if p.Upstreams != nil {
-				return d.Err("upstream is given twice; write all of them on one line")
-			}
-			if p.Upstreams = d.RemainingArgs(); len(p.Upstreams) == 0 {
-				return d.ArgErr()
+			if err := upstreamArgs(d, &p.Upstreams); err != nil {
+				return err
 			}
 		case "concurrency":
 			return d.Err("this version does not enforce concurrency; leave it out")
@@ -315,7 +310,7 @@ func parseRequests(args []string) (perMinute, burst int64, err error) {
 	number, unit, ok := strings.Cut(args[0], "/")
 	n, numErr := strconv.ParseInt(number, 10, 64)
 	if !ok || numErr != nil || n < 1 || n > registry.MaxQuota {
-		return 0, 0, errors.New("requests must be like 60/m: a whole number of at least 1, and s, m or h")
+		return 0, 0, fmt.Errorf("requests must be like 60/m, a whole number of at least 1 per s, m or h; not %q", args[0])
 	}
 	switch unit {
 	case "s":
@@ -333,7 +328,7 @@ func parseRequests(args []string) (perMinute, burst int64, err error) {
 	case "d", "day", "month":
 		return 0, 0, errors.New("this version does not enforce requests per day or month; leave the line out")
 	default:
-		return 0, 0, errors.New("requests must be per s, m or h: like 60/m")
+		return 0, 0, fmt.Errorf("requests must be per s, m or h, like 60/m; not %q", args[0])
 	}
 	switch rest := args[1:]; {
 	case len(rest) == 0:
@@ -343,10 +338,22 @@ func parseRequests(args []string) (perMinute, burst int64, err error) {
 	default:
 		burst, err = strconv.ParseInt(rest[1], 10, 64)
 		if err != nil || burst < 1 || burst > registry.MaxQuota {
-			return 0, 0, errors.New("burst must be a whole number of at least 1")
+			return 0, 0, fmt.Errorf("burst must be a whole number of at least 1, not %q", rest[1])
 		}
 		return perMinute, burst, nil
 	}
+}
+
+// upstreamArgs reads the upstreams on a line. Whether pools exist is for later.
+func upstreamArgs(d *caddyfile.Dispenser, to *[]string) error {
+	if *to != nil {
+		return d.Err("upstream is given twice; write all of them on one line")
+	}
+	if *to = d.RemainingArgs(); len(*to) == 0 {
+		return d.ArgErr()
+	}
+	_, err := parseUpstreams(*to)
+	return placed(d, err)
 }
 
 // placed adds file and line to an error, if there is one.
@@ -366,43 +373,46 @@ func oneArg(d *caddyfile.Dispenser) (string, error) {
 	return v, nil
 }
 
-// duration reads a duration that is not negative.
+// duration reads the duration of an option, which is not negative.
 func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	option := d.Val()
 	text, err := oneArg(d)
 	if err != nil {
 		return err
 	}
 	v, err := caddy.ParseDuration(text)
 	if err != nil {
-		return d.Errf("bad duration %q: %v", text, err)
+		return d.Errf("%s: bad duration %q", option, text)
 	}
 	if v < 0 {
-		return d.Errf("a duration must not be negative: %s", text)
+		return d.Errf("%s must not be negative: %s", option, text)
 	}
 	*to = caddy.Duration(v)
 	return nil
 }
 
-// positiveDuration reads a duration above 0.
+// positiveDuration reads the duration of an option, which is above 0.
 func positiveDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	option := d.Val()
 	if err := duration(d, to); err != nil {
 		return err
 	}
 	if *to == 0 {
-		return d.Err("a duration above 0 is needed")
+		return d.Errf("%s must be above 0", option)
 	}
 	return nil
 }
 
-// positiveInt reads a whole number above 0.
+// positiveInt reads the whole number of an option, which is above 0.
 func positiveInt(d *caddyfile.Dispenser, to *int) error {
+	option := d.Val()
 	text, err := oneArg(d)
 	if err != nil {
 		return err
 	}
 	v, err := strconv.Atoi(text)
 	if err != nil || v < 1 {
-		return d.Errf("a whole number of at least 1 is needed, not %q", text)
+		return d.Errf("%s must be a whole number of at least 1, not %q", option, text)
 	}
 	*to = v
 	return nil

@@ -209,7 +209,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if refusal := h.spend(w, st); refusal != nil {
 		return h.refuse(w, r, st, refusal)
 	}
-	if st.writer.policy != "" {
+	if st.writer.ResponseWriter != nil {
 		w = &st.writer
 	}
 	h.inject(r.Header, st)
@@ -224,20 +224,24 @@ var errNotStarted = errors.New("the app has not started yet")
 
 // newState makes the request's state and lets placeholders, matchers and upstreams find it.
 func (h *Handler) newState(r *http.Request) *state {
-	st := &state{app: h.app}
-	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	st.request = router.Request{HTTP: r, Now: time.Now(), TrustedProxy: trustedProxy(r)}
+	ctx := r.Context()
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
+	st := &state{app: h.app, request: router.Request{HTTP: r, Now: time.Now(), TrustedProxy: trusted}}
+	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl != nil {
 		st.request.Placeholders = repl
 	}
-	if before := stateOf(r.Context()); before != nil {
+	if before, ok := vars[stateVar].(*state); ok {
 		// Another tenant handler has run: its placeholders and log fields are ours from now on.
 		before.last().successor = st
 		st.logged = before.logged
 	} else if repl != nil {
 		repl.Map(st.placeholder)
 	}
-	caddyhttp.SetVar(r.Context(), stateVar, st)
+	if vars != nil {
+		vars[stateVar] = st
+	}
 	return st
 }
 
@@ -283,12 +287,14 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 		}
 	}
 	s := string(b)
-	st.tenantID, st.environmentID = s[:36], s[36:72]
+	st.ids = s[:2*idLength]
 	if len(limits) > 0 {
 		st.writer.ResponseWriter = w
-		st.writer.policy, st.writer.rateLimit = s[72:cuts[0]], s[cuts[0]:cuts[1]]
+		st.writer.values[0], st.writer.values[1] = s[2*idLength:cuts[0]], s[cuts[0]:cuts[1]]
 		if h.xRateLimit {
-			st.writer.x = [3]string{s[cuts[1]:cuts[2]], s[cuts[2]:cuts[3]], s[cuts[3]:cuts[4]]}
+			for i := range cuts[2:] {
+				st.writer.values[2+i] = s[cuts[1+i]:cuts[2+i]]
+			}
 		}
 		st.writer.set()
 	}

@@ -21,7 +21,7 @@ func (st *state) fact(f fact) string {
 	res := st.decision.Resolved
 	switch f {
 	case factTenantID:
-		return st.tenantID
+		return st.tenantID()
 	case factTenantSlug:
 		return res.Tenant.Slug
 	case factTenantName:
@@ -31,7 +31,7 @@ func (st *state) fact(f fact) string {
 	case factTenantIsolation:
 		return fieldValue(string(res.Tenant.Isolation))
 	case factEnvironmentID:
-		return st.environmentID
+		return st.environmentID()
 	case factEnvironmentSlug:
 		return res.Environment.Slug
 	case factEnvironmentType:

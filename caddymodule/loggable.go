@@ -60,7 +60,7 @@ func (st *state) spanAttributes(r *http.Request) {
 	}
 	res := st.decision.Resolved
 	span.SetAttributes(
-		attribute.String("tenant.id", st.tenantID),
+		attribute.String("tenant.id", st.tenantID()),
 		attribute.String("tenant.slug", res.Tenant.Slug),
 		attribute.String("tenant.environment", res.Environment.Slug),
 		attribute.String("tenant.source", st.decision.Source),

@@ -140,7 +140,7 @@ func (m *MatchTenant) MatchWithError(r *http.Request) (bool, error) {
 	if res == nil {
 		return false, nil
 	}
-	return among(m.ID, st.tenantID) &&
+	return among(m.ID, st.tenantID()) &&
 		among(m.Slug, res.Tenant.Slug) &&
 		among(m.Plan, res.Tenant.Plan) &&
 		among(m.Status, string(res.Tenant.Status)) &&

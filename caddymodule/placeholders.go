@@ -57,7 +57,7 @@ func (st *state) tenantPlaceholder(name string) string {
 	res := st.decision.Resolved
 	switch name {
 	case "id":
-		return st.tenantID
+		return st.tenantID()
 	case "slug":
 		return res.Tenant.Slug
 	case "name":
@@ -95,7 +95,7 @@ func (st *state) environmentPlaceholder(name string) string {
 	env := &st.decision.Resolved.Environment
 	switch name {
 	case "id":
-		return st.environmentID
+		return st.environmentID()
 	case "slug":
 		return env.Slug
 	case "name":

@@ -20,15 +20,6 @@ const (
 // quotaRateLimit is the name of the quota behind both policies, as in the registry.
 const quotaRateLimit = "apiRateLimit"
 
-// The names of the rate limit headers, as keys of a header map.
-var (
-	keyPolicy     = http.CanonicalHeaderKey(quota.HeaderPolicy)
-	keyRateLimit  = http.CanonicalHeaderKey(quota.HeaderRateLimit)
-	keyXLimit     = http.CanonicalHeaderKey(quota.HeaderXLimit)
-	keyXRemaining = http.CanonicalHeaderKey(quota.HeaderXRemaining)
-	keyXReset     = http.CanonicalHeaderKey(quota.HeaderXReset)
-)
-
 // appendLimits appends the rate limits of res: the tenant's, which counts across its environments, and the
 // environment's own on top. A rate that nothing can mean (a registry written by hand) is no limit.
 func appendLimits(limits []quota.Limit, res *registry.Resolved) []quota.Limit {
@@ -60,29 +51,36 @@ func overQuota(limits []quota.Limit, statuses []quota.Status) *router.Refusal {
 // proxy adds the upstream's to what is there, and a client could not tell them apart.
 type limitWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	// policy, rateLimit are the values of the headers; x are those of the X-RateLimit headers, or empty.
-	policy, rateLimit string
-	x                 [3]string
-	memory            [5]string
+	// values are those of limitKeys; empty means that the header is not sent. The response's header map points here.
+	values [len(limitKeys)]string
+}
+
+// limitKeys are the rate limit headers, as keys of a header map.
+var limitKeys = [...]string{
+	http.CanonicalHeaderKey(quota.HeaderPolicy),
+	http.CanonicalHeaderKey(quota.HeaderRateLimit),
+	http.CanonicalHeaderKey(quota.HeaderXLimit),
+	http.CanonicalHeaderKey(quota.HeaderXRemaining),
+	http.CanonicalHeaderKey(quota.HeaderXReset),
 }
 
 // set writes the headers.
 func (w *limitWriter) set() {
 	h := w.ResponseWriter.Header()
-	w.memory = [5]string{w.policy, w.rateLimit, w.x[0], w.x[1], w.x[2]}
-	h[keyPolicy] = w.memory[0:1:1]
-	h[keyRateLimit] = w.memory[1:2:2]
-	if w.x[0] != "" {
-		h[keyXLimit], h[keyXRemaining], h[keyXReset] = w.memory[2:3:3], w.memory[3:4:4], w.memory[4:5:5]
+	for i, key := range limitKeys {
+		if w.values[i] != "" {
+			h[key] = w.values[i : i+1 : i+1]
+		}
 	}
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *limitWriter) WriteHeader(status int) {
 	h := w.ResponseWriter.Header()
-	if len(h[keyPolicy]) > 1 || len(h[keyRateLimit]) > 1 ||
-		len(h[keyXLimit]) > 1 || len(h[keyXRemaining]) > 1 || len(h[keyXReset]) > 1 {
-		w.set()
+	for i, key := range limitKeys {
+		if w.values[i] != "" && len(h[key]) > 1 {
+			h[key] = w.values[i : i+1 : i+1]
+		}
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }

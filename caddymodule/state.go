@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -17,9 +16,9 @@ const stateVar = "tenantgate"
 // maxLimits is how many rate limits can apply to a request: the tenant's and the environment's.
 const maxLimits = 2
 
-// state is all that the gateway knows about a request. It is one allocation, and everything that lasts as long as the
-// request lives in it: the values of headers, the writer that guards the rate limit headers, the router's view of the
-// request. It is written only before the next handler runs.
+// state is all that the gateway knows about a request. It is one allocation of 512 bytes, and everything that lasts as
+// long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
+// view of the request. It is written only before the next handler runs.
 type state struct {
 	app      *App
 	request  router.Request
@@ -28,11 +27,9 @@ type state struct {
 
 	// successor is the state of a later tenant handler in the same request, which speaks for it from then on.
 	successor *state
-	// logged says that this state is among the fields of the request's log line.
-	logged bool
 
-	// The text forms of the ids; empty until admitted.
-	tenantID, environmentID string
+	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
+	ids string
 
 	// writer is used only when a limit applies.
 	writer limitWriter
@@ -40,7 +37,29 @@ type state struct {
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
 	values [factCount]string
-	used   int
+	used   uint8
+
+	// logged says that this state is among the fields of the request's log line.
+	logged bool
+}
+
+// idLength is the length of an id's text form.
+const idLength = 36
+
+// tenantID returns the text form of the tenant's id; empty until admitted.
+func (st *state) tenantID() string {
+	if st.ids == "" {
+		return ""
+	}
+	return st.ids[:idLength]
+}
+
+// environmentID returns the text form of the environment's id; empty until admitted.
+func (st *state) environmentID() string {
+	if st.ids == "" {
+		return ""
+	}
+	return st.ids[idLength:]
 }
 
 // one returns a header value list that holds v, in st's own memory.
@@ -80,10 +99,4 @@ func (st *state) String() string {
 func stateOf(ctx context.Context) *state {
 	st, _ := caddyhttp.GetVar(ctx, stateVar).(*state)
 	return st
-}
-
-// trustedProxy reports whether the peer is one of the server's trusted proxies.
-func trustedProxy(r *http.Request) bool {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	return trusted
 }
