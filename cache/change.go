@@ -33,10 +33,13 @@ func touches(ch registry.Change, e *entry) bool {
 	if touchesAll(ch) {
 		return true
 	}
-	if ch.Entity == entityPlan {
+	switch {
+	case ch.Entity == entityPlan:
 		return e.resolved != nil && e.resolved.Tenant.Plan == ch.Key
+	case oneCredential(ch):
+		return e.ref.Key == ch.Key
 	}
-	return touchesKey(ch, e) || !oneCredential(ch) && touchesOwner(ch, e)
+	return touchesKey(ch, e) || touchesOwner(ch, e)
 }
 
 // oneCredential: the row is about one API key or session, which alters nothing of the tenant whose it is. Without a key
@@ -98,11 +101,12 @@ func (t *table) dropTouched(changes []registry.Change) (n int) {
 		if ch.Key != "" {
 			n += t.removeThose(t.owners.ofKey(ch.Key), touched)
 		}
+		if oneCredential(ch) {
+			continue
+		}
 		if ch.Tenant != uuid.Nil {
 			n += t.removeThose(t.owners.ofKey(ch.Tenant.String()), touched)
-			if !oneCredential(ch) {
-				n += t.removeThose(t.owners.ofTenant(ch.Tenant), touched)
-			}
+			n += t.removeThose(t.owners.ofTenant(ch.Tenant), touched)
 		}
 		if ch.Environment != uuid.Nil {
 			n += t.removeThose(t.owners.ofKey(ch.Environment.String()), touched)

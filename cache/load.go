@@ -186,14 +186,16 @@ func notFound(err *registry.NotFoundError) *registry.NotFoundError {
 
 // shared returns the snapshot that is in memory already if one says the same as r: the names of a tenant share one.
 func (c *Cache) shared(ref registry.Reference, r *registry.Resolved) *registry.Resolved {
-	if e := c.entries.get(ref); e != nil && reflect.DeepEqual(e.resolved, r) {
+	if e := c.entries.get(ref); e != nil && equal(e.resolved, r) {
 		return e.resolved
 	}
-	if other := c.entries.owners.snapshotOf(r); other != nil && reflect.DeepEqual(other, r) {
+	if other := c.entries.owners.snapshotOf(r); other != nil && equal(other, r) {
 		return other
 	}
 	return r
 }
+
+func equal(a, b *registry.Resolved) bool { return reflect.DeepEqual(a, b) }
 
 // store keeps an answer, in place of what was kept about its reference, known or unknown.
 func (c *Cache) store(e *entry) {

@@ -42,6 +42,9 @@ func (c *Cache) refresh(e *entry, now int64) {
 	if c.breaker.failures.Load() > 0 {
 		limit = 1 // one finds out whether the registry is back
 	}
+	if now < c.breaker.until.Load() { // one that failed meanwhile
+		return
+	}
 	if f.refreshes >= limit || f.loads[e.ref] != nil || c.entries.get(e.ref) != e {
 		return
 	}

@@ -73,12 +73,18 @@ func (t *table) get(ref registry.Reference) *entry {
 	return e
 }
 
-// touch notes that e is used at now (Unix nanoseconds). It is for readers: it does something at most once in
-// promoteAfter, in one of them, and nothing when somebody else holds the shard's lock; the entry then keeps its place
-// for another promoteAfter.
+// touch notes that e is used at now (Unix nanoseconds). It is for readers and does something at most once in
+// promoteAfter.
 func (t *table) touch(e *entry, now int64) {
-	used := e.used.Load()
-	if now-used < promoteAfter || !e.used.CompareAndSwap(used, now) {
+	if used := e.used.Load(); now-used >= promoteAfter {
+		t.promote(e, used, now)
+	}
+}
+
+// promote moves e to the front of its shard's LRU. Of several readers at once one does it, and none when somebody else
+// holds the shard's lock: the entry then keeps its place for another promoteAfter.
+func (t *table) promote(e *entry, used, now int64) {
+	if !e.used.CompareAndSwap(used, now) {
 		return
 	}
 	s := t.shard(e.ref)
