@@ -2,39 +2,40 @@ package registry
 
 import (
 	"io"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// Document is an import file in memory. In all its parts nil, "" and the zero UUID mean that the file leaves the
+// Document is an import file in memory. In all its parts nil, "" and the zero UUID mean that the document leaves the
 // value out: what the registry has stays, and a new record gets the default.
 type Document struct {
-	// Plans are the plans, by name.
-	Plans []DocumentPlan `json:"plans,omitempty"`
-	// Tenants are the tenants, by slug.
-	Tenants []DocumentTenant `json:"tenants,omitempty"`
+	// Plans have unique names.
+	Plans []DocumentPlan
+	// Tenants have unique slugs.
+	Tenants []DocumentTenant
 }
 
-// DocumentPlan is a plan of an import file.
+// DocumentPlan is a plan of an import document.
 type DocumentPlan struct {
-	// Name identifies the plan.
-	Name string `json:"name"`
-	// Quotas are the plan's; nil leaves what is there.
-	Quotas *Quotas `json:"quotas,omitempty"`
-	// Upstreams are the plan's; nil leaves what is there, empty removes them.
-	Upstreams []Upstream `json:"-"`
+	// Name identifies the plan: 1 to 63 of a-z, 0-9, ".", "_" and "-".
+	Name string
+	// Quotas replace all quotas of the plan.
+	Quotas *Quotas
+	// Upstreams replace those of the plan; an empty list that is not nil removes them.
+	Upstreams []Upstream
 
 	line int
 }
 
-// DocumentTenant is a tenant of an import file.
+// DocumentTenant is a tenant of an import document.
 type DocumentTenant struct {
-	// ID identifies the tenant; zero means that the slug does, and that a new tenant gets a new id.
+	// ID identifies the tenant. Without one the slug does, and a new tenant gets a new id.
 	ID uuid.UUID
 	// Slug is required.
 	Slug string
-	// Name is the display name. Default: the slug.
+	// Name is the display name, at most 255 characters. Default: the slug.
 	Name string
 	// Plan is a plan's name. Default: free.
 	Plan string
@@ -42,49 +43,51 @@ type DocumentTenant struct {
 	Status Status
 	// Isolation is the isolation level. Default: shared_schema.
 	Isolation IsolationLevel
-	// SubscriptionExpiresAt is UTC; nil leaves it, a zero time removes it.
+	// SubscriptionExpiresAt is the end of the subscription; the zero time means never. Default: never.
 	SubscriptionExpiresAt *time.Time
-	// Quotas are the tenant's own.
+	// Quotas replace all of the tenant's own.
 	Quotas *Quotas
-	// Upstreams serve the environments that have none of their own.
+	// Upstreams serve the environments that have none of their own; an empty list that is not nil removes them.
 	Upstreams []Upstream
-	// Metadata is the operator's.
+	// Metadata replaces all of the tenant's; an empty map that is not nil removes it.
 	Metadata map[string]string
-	// SecurityPolicy is the tenant's; nil leaves it, an empty one removes it.
+	// SecurityPolicy replaces the tenant's; one that demands nothing removes it.
 	SecurityPolicy *SecurityPolicy
-	// Environments of the tenant. A tenant without any gets a default one, production.
+	// Environments to create or change; others stay. A tenant that has none at all gets a default one, production.
 	Environments []DocumentEnvironment
 
 	line int
 }
 
-// DocumentEnvironment is an environment of an import file.
+// DocumentEnvironment is an environment of an import document.
 type DocumentEnvironment struct {
-	// ID identifies the environment; zero means that the slug within the tenant does.
+	// ID identifies the environment. Without one the slug does, within the tenant.
 	ID uuid.UUID
-	// Slug is required, and unique in the tenant.
+	// Slug is required and unique in the tenant.
 	Slug string
-	// Name is the display name. Default: the slug.
+	// Name is the display name, at most 255 characters. Default: the slug.
 	Name string
-	// Type of the environment. Default: production for the default environment, development for others.
+	// Type says what it is for. Default: the type that is named like the slug; else production for the default
+	// environment, and development for others.
 	Type EnvironmentType
-	// Default is true for exactly one environment of the tenant.
+	// Default makes it the tenant's default environment. Of several environments exactly one has to be; a single one
+	// that says nothing becomes it where the tenant has none.
 	Default *bool
 	// Status of the environment. Default: active.
 	Status Status
-	// Region is free text; nil leaves it.
+	// Region is where it runs, at most 63 letters, digits and ".", "_", "-"; "" removes it.
 	Region *string
-	// Upstreams of the environment.
+	// Upstreams serve it; an empty list that is not nil removes them.
 	Upstreams []Upstream
-	// Quotas are the environment's own.
+	// Quotas replace all of the environment's own.
 	Quotas *Quotas
-	// Metadata is the operator's.
+	// Metadata replaces all of the environment's; an empty map that is not nil removes it.
 	Metadata map[string]string
-	// Domains are host names that lead here; all count as verified.
+	// Domains are host names that lead here; others that do so stay. All count as verified: the operator vouches.
 	Domains []string
-	// Members may use the environment.
+	// Members may use it; others who may do so stay.
 	Members []DocumentMember
-	// Database is the data plane.
+	// Database is its data plane.
 	Database *DocumentDatabase
 
 	line int
@@ -92,89 +95,55 @@ type DocumentEnvironment struct {
 
 // DocumentMember is a member of an environment.
 type DocumentMember struct {
-	// UserID is the user's id in the identity provider.
+	// UserID is the user's id in the identity provider, at most 255 characters.
 	UserID string
 	// Role is env_admin, env_maker, env_user or env_viewer.
 	Role string
-
-	line int
 }
 
 // DocumentDatabase is an environment's data plane.
 type DocumentDatabase struct {
-	// Driver is turso, libsql, postgres, sqlite or memory.
+	// Driver is turso, libsql, postgres, sqlite or memory. It is required.
 	Driver string
-	// Name never changes once it is in the registry.
+	// Name never changes once it is in the registry. Default: the environment's id.
 	Name string
-	// URL is the address, without any secret.
-	URL string
-	// Schema is for isolation level isolated_schema.
-	Schema string
-	// Region is free text.
-	Region string
-
-	line int
+	// URL is the address, without any secret; "" removes it.
+	URL *string
+	// Schema is for isolation level isolated_schema; "" removes it.
+	Schema *string
+	// Region is where it runs; "" removes it.
+	Region *string
 }
 
-// PlaceError says what is wrong with an import file, and where.
-type PlaceError struct {
-	// Place is like tenants[3].environments[0].slug.
-	Place string
-	// Line in the file, from 1; 0 where the document is no file.
-	Line int
-	// Err says what is wrong.
-	Err error
-}
-
-// Error implements error.
-func (e *PlaceError) Error() string { return e.Place + ": " + e.Err.Error() }
-
-// Unwrap returns what is wrong without the place.
-func (e *PlaceError) Unwrap() error { return e.Err }
-
-// ParseDocument reads an import file into memory.
-func ParseDocument(r io.Reader) (*Document, error) { return nil, errUnbuilt }
-
-// CheckFile validates an import file without a registry.
-func CheckFile(path string) error { return errUnbuilt }
-
-// ImportOptions are the options of an import.
-type ImportOptions struct {
-	// Actor is written to the audit log. Default: import.
-	Actor string
-	// DryRun compares and reports without writing.
-	DryRun bool
-	// Progress, when set, is called now and then from the importing goroutine.
-	Progress func(ImportProgress)
-}
-
-// ImportProgress says how far an import is.
-type ImportProgress struct {
-	// Phase is checking, comparing or writing.
-	Phase string
-	// Tenants and Environments are done in this phase.
-	Tenants, Environments int64
-	// TotalTenants and TotalEnvironments are 0 while unknown.
-	TotalTenants, TotalEnvironments int64
-}
-
-// ImportCount counts one kind of record.
-type ImportCount struct {
-	// Created, Updated and Unchanged records.
-	Created, Updated, Unchanged int64
-}
-
-// ImportReport says what an import did, or with DryRun would do.
-type ImportReport struct {
-	Plans, Tenants, Environments, Domains, Members, Databases ImportCount
-}
-
-// Changed reports whether anything was, or would be, written.
-func (r ImportReport) Changed() bool {
-	for _, c := range []ImportCount{r.Plans, r.Tenants, r.Environments, r.Domains, r.Members, r.Databases} {
-		if c.Created+c.Updated > 0 {
-			return true
-		}
+// ParseDocument reads an import document into memory. It is strict: unknown fields, names given twice, values out of
+// range, and whatever has to be unique and is not, are errors. The error is a [*DocumentError] with the place and line
+// of each problem.
+func ParseDocument(r io.Reader) (*Document, error) {
+	doc := new(Document)
+	err := readDocument(r, newFileIndex(),
+		func(p *DocumentPlan) error {
+			doc.Plans = append(doc.Plans, *p)
+			return nil
+		},
+		func(t *DocumentTenant) error {
+			doc.Tenants = append(doc.Tenants, *t)
+			return nil
+		})
+	if err != nil {
+		return nil, err
 	}
-	return false
+	return doc, nil
+}
+
+// CheckFile validates an import file as far as that is possible without a registry, in one pass over it. The error is
+// a [*DocumentError], or one of opening the file.
+func CheckFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return readDocument(f, newFileIndex(),
+		func(*DocumentPlan) error { return nil },
+		func(*DocumentTenant) error { return nil })
 }

@@ -64,7 +64,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, prepared: map[string]*sql.Stmt{}}
-	if s.token, err = checkToken(o.AuthToken); err != nil {
+	if s.token, err = checkAuthToken(o.AuthToken); err != nil {
 		return nil, err
 	}
 	switch {
@@ -140,8 +140,8 @@ func pool(db *sql.DB, conns int) *sql.DB {
 	return db
 }
 
-// checkToken refuses what can be no token, since it would end in an HTTP header.
-func checkToken(token string) (string, error) {
+// checkAuthToken refuses what can be no token, since it would end in an HTTP header.
+func checkAuthToken(token string) (string, error) {
 	token = strings.TrimSpace(token)
 	for i := 0; i < len(token); i++ {
 		if token[i] <= ' ' || token[i] > '~' {

@@ -8,8 +8,7 @@ CREATE TABLE sys_import (
   -- 1: write one row 'registry' to sys_change instead of one for each record.
   quiet      INTEGER NOT NULL DEFAULT 0 CHECK (quiet IN (0, 1)),
   applied    INTEGER NOT NULL DEFAULT 0,
-  started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-  touched_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+  started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
 
 -- records is a JSON array of arrays, one for each record; which values it holds is the order of columns in the trigger.
@@ -38,7 +37,7 @@ BEGIN
   SELECT RAISE(ABORT, 'import: another writer changed sys_environment')
     FROM sys_import_chunk c, json_each(c.records) j
     LEFT JOIN sys_environment t ON t.id = j.value->>0
-   WHERE c.import_id = NEW.id AND c.kind = 'environment.update' AND t.version IS NOT j.value->>19;
+   WHERE c.import_id = NEW.id AND c.kind = 'environment.update' AND t.version IS NOT j.value->>18;
   SELECT RAISE(ABORT, 'import: another writer changed sys_environment_database')
     FROM sys_import_chunk c, json_each(c.records) j
     LEFT JOIN sys_environment_database t ON t.environment_id = j.value->>0
@@ -51,16 +50,20 @@ BEGIN
     FROM sys_import_chunk c, json_each(c.records) j
     LEFT JOIN sys_environment_member t ON t.environment_id = j.value->>0 AND t.user_id = j.value->>1
    WHERE c.import_id = NEW.id AND c.kind = 'member.update' AND t.version IS NOT j.value->>3;
+  SELECT RAISE(ABORT, 'import: another writer changed sys_environment')
+    FROM sys_import_chunk c, json_each(c.records) j
+    LEFT JOIN sys_environment t ON t.id = j.value->>0
+   WHERE c.import_id = NEW.id AND c.kind = 'environment.default' AND t.version IS NOT j.value->>1;
 
   -- A slug that goes from one record to another is free in between.
   UPDATE sys_organization SET slug = 'moving-' || replace(sys_organization.id, '-', '')
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'organization.release'
-     AND sys_organization.id = j.value ->> 0;
+     AND sys_organization.id = j.value->>0;
   UPDATE sys_environment SET slug = 'moving-' || replace(sys_environment.id, '-', '')
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'environment.release'
-     AND sys_environment.id = j.value ->> 0;
+     AND sys_environment.id = j.value->>0;
 
   INSERT INTO sys_plan
     (name, max_users, max_storage_bytes, api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month,
@@ -79,6 +82,15 @@ BEGIN
    WHERE c.import_id = NEW.id AND c.kind = 'plan.update'
      AND sys_plan.name = j.value->>0;
 
+  INSERT INTO sys_organization
+    (id, slug, name, plan, status, isolation_level, subscription_expires_at, max_users, max_storage_bytes,
+     api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month, max_concurrent_requests, max_objects,
+     max_records_per_object, max_deployments_per_day, upstreams, metadata, security_policy)
+  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
+         j.value->>8, j.value->>9, j.value->>10, j.value->>11, j.value->>12, j.value->>13, j.value->>14,
+         j.value->>15, j.value->>16, j.value->>17, j.value->>18, j.value->>19
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'organization.insert';
   UPDATE sys_organization
      SET slug = j.value->>1, name = j.value->>2, plan = j.value->>3, status = j.value->>4,
          isolation_level = j.value->>5, subscription_expires_at = j.value->>6, max_users = j.value->>7,
@@ -91,27 +103,7 @@ BEGIN
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'organization.update'
      AND sys_organization.id = j.value->>0;
-  INSERT INTO sys_organization
-    (id, slug, name, plan, status, isolation_level, subscription_expires_at, max_users, max_storage_bytes,
-     api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month, max_concurrent_requests, max_objects,
-     max_records_per_object, max_deployments_per_day, upstreams, metadata, security_policy)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
-         j.value->>8, j.value->>9, j.value->>10, j.value->>11, j.value->>12, j.value->>13, j.value->>14,
-         j.value->>15, j.value->>16, j.value->>17, j.value->>18, j.value->>19
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'organization.insert';
 
-  UPDATE sys_environment
-     SET slug = j.value->>1, name = j.value->>2, type = j.value->>3, is_default = j.value->>4, status = j.value->>5,
-         region = j.value->>6, max_users = j.value->>7, max_storage_bytes = j.value->>8,
-         api_rate_limit = j.value->>9, burst = j.value->>10, max_api_calls_per_day = j.value->>11,
-         max_api_calls_per_month = j.value->>12, max_concurrent_requests = j.value->>13, max_objects = j.value->>14,
-         max_records_per_object = j.value->>15, max_deployments_per_day = j.value->>16, upstreams = j.value->>17,
-         metadata = j.value->>18, version = sys_environment.version + 1,
-         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'environment.update'
-     AND sys_environment.id = j.value->>0;
   INSERT INTO sys_environment
     (id, organization_id, slug, name, type, is_default, status, region, max_users, max_storage_bytes,
      api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month, max_concurrent_requests, max_objects,
@@ -121,19 +113,38 @@ BEGIN
          j.value->>15, j.value->>16, j.value->>17, j.value->>18, j.value->>19
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'environment.insert';
+  UPDATE sys_environment
+     SET slug = j.value->>1, name = j.value->>2, type = j.value->>3, status = j.value->>4, region = j.value->>5,
+         max_users = j.value->>6, max_storage_bytes = j.value->>7, api_rate_limit = j.value->>8,
+         burst = j.value->>9, max_api_calls_per_day = j.value->>10, max_api_calls_per_month = j.value->>11,
+         max_concurrent_requests = j.value->>12, max_objects = j.value->>13, max_records_per_object = j.value->>14,
+         max_deployments_per_day = j.value->>15, upstreams = j.value->>16, metadata = j.value->>17,
+         version = sys_environment.version + 1, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'environment.update'
+     AND sys_environment.id = j.value->>0;
+  UPDATE sys_environment SET is_default = 1, version = sys_environment.version + 1
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'environment.default'
+     AND sys_environment.id = j.value->>0;
 
+  INSERT INTO sys_environment_database
+    (environment_id, driver, name, schema_name, url, region)
+  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'database.insert';
   UPDATE sys_environment_database
      SET driver = j.value->>1, schema_name = j.value->>2, url = j.value->>3, region = j.value->>4,
          version = sys_environment_database.version + 1, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'database.update'
      AND sys_environment_database.environment_id = j.value->>0;
-  INSERT INTO sys_environment_database
-    (environment_id, driver, name, schema_name, url, region)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'database.insert';
 
+  INSERT INTO sys_domain
+    (hostname, environment_id, verified_at, verification_method)
+  SELECT j.value->>0, j.value->>1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'operator'
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'domain.insert';
   UPDATE sys_domain
      SET environment_id = j.value->>1,
          verified_at = coalesce(sys_domain.verified_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -142,23 +153,18 @@ BEGIN
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'domain.update'
      AND sys_domain.hostname = j.value->>0;
-  INSERT INTO sys_domain
-    (hostname, environment_id, verified_at, verification_method)
-  SELECT j.value->>0, j.value->>1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'operator'
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'domain.insert';
 
+  INSERT INTO sys_environment_member
+    (environment_id, user_id, role)
+  SELECT j.value->>0, j.value->>1, j.value->>2
+    FROM sys_import_chunk c, json_each(c.records) j
+   WHERE c.import_id = NEW.id AND c.kind = 'member.insert';
   UPDATE sys_environment_member
      SET role = j.value->>2, version = sys_environment_member.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM sys_import_chunk c, json_each(c.records) j
    WHERE c.import_id = NEW.id AND c.kind = 'member.update'
      AND sys_environment_member.environment_id = j.value->>0 AND sys_environment_member.user_id = j.value->>1;
-  INSERT INTO sys_environment_member
-    (environment_id, user_id, role)
-  SELECT j.value->>0, j.value->>1, j.value->>2
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'member.insert';
 
   INSERT INTO sys_audit_log
     (action, organization_id, subject, detail, actor, actor_kind)
