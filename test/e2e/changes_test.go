@@ -75,7 +75,7 @@ func TestChangesByPlainSQL(t *testing.T) {
 					numberedID(2, 2), globexID, fmt.Sprintf(`["%s"]`, u.dev.Address)),
 			},
 			{
-				name: "a domain that was unknown", host: "new.acme.test", before: 400, after: 200, anew: "acme-production",
+				name: "a domain that was unknown", host: "new.acme.test", before: 404, after: 200, anew: "acme-production",
 				write: exec("INSERT INTO sys_domain (hostname, environment_id, verified_at) VALUES ('new.acme.test', ?, '2025-01-01T00:00:00Z')", acmeProdID),
 			},
 			{
@@ -83,7 +83,7 @@ func TestChangesByPlainSQL(t *testing.T) {
 				write: exec("UPDATE sys_domain SET environment_id = ? WHERE hostname = 'app.acme.test'", globexProd),
 			},
 			{
-				name: "a domain that goes", host: "new.acme.test", before: 200, served: "acme-production", after: 400,
+				name: "a domain that goes", host: "new.acme.test", before: 200, served: "acme-production", after: 404,
 				write: exec("DELETE FROM sys_domain WHERE hostname = 'new.acme.test'"),
 			},
 			{

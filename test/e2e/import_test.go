@@ -87,7 +87,7 @@ func TestBrokenImport(t *testing.T) {
 					t.Errorf("the registry has changed: %+v, before %+v", is, was)
 				}
 				// In a Caddyfile it is refused before anything starts.
-				caddyfile := harness.WriteFile(t, dir, "Caddyfile", fmt.Sprintf("{\ntenants {\n%s}\n}\n", b.directive("import broken.json")))
+				caddyfile := harness.WriteFile(t, dir, "Caddyfile", fmt.Sprintf("{\ntenants {\n%s}\n}\n", b.directive("import_file broken.json")))
 				r = harness.Run(t, harness.Command{Args: []string{"validate", "--config", caddyfile}, Dir: dir, Env: b.env()})
 				if r.ExitCode == 0 || !strings.Contains(r.Output(), tt.place) || !strings.Contains(r.Output(), "broken.json") {
 					t.Errorf("validate: exit code %d; the output does not say %q and the file:\n%s", r.ExitCode, tt.place, r.Output())

@@ -103,11 +103,24 @@ func TestReadmeFormat(t *testing.T) {
 // example is Caddyfile.example at work, on ports of its own.
 type example struct {
 	dir string
-	// toOurs and toTheirs replace the ports of the example by those in use here, and back.
-	toOurs, toTheirs *strings.Replacer
+	// ours and theirs are the ports in use here, by those of the example, and the other way round.
+	ours, theirs map[string]string
 }
 
-var portPattern = regexp.MustCompile(`(?:127\.0\.0\.1|localhost|[^0-9a-z]):([0-9]{4,5})\b`)
+var (
+	portPattern   = regexp.MustCompile(`[^0-9a-z]:([0-9]{4,5})\b|(?:127\.0\.0\.1|localhost):([0-9]{4,5})\b`)
+	numberPattern = regexp.MustCompile(`\b[0-9]{4,5}\b`)
+)
+
+// replacePorts replaces every number that is a port in the table.
+func replacePorts(text string, by map[string]string) string {
+	return numberPattern.ReplaceAllStringFunc(text, func(number string) string {
+		if port, ok := by[number]; ok {
+			return port
+		}
+		return number
+	})
+}
 
 // startExample runs a copy of the example and of the files that it imports, with the ports replaced: the machine may
 // use the example's own for something else.
@@ -116,33 +129,33 @@ func startExample(t *testing.T, root string) *example {
 	e := &example{dir: t.TempDir()}
 	caddyfile := harness.ReadFile(t, filepath.Join(root, "Caddyfile.example"))
 	files := map[string]string{"Caddyfile.example": caddyfile}
-	for _, m := range regexp.MustCompile(`(?m)^\s*import\s+(\S+\.json)`).FindAllStringSubmatch(caddyfile, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\s*import_file\s+(\S+)`).FindAllStringSubmatch(caddyfile, -1) {
 		files[m[1]] = harness.ReadFile(t, filepath.Join(root, m[1]))
 	}
-	var ours, theirs []string
-	seen := map[string]bool{}
+	e.ours, e.theirs = map[string]string{}, map[string]string{}
 	for _, text := range files {
 		for _, m := range portPattern.FindAllStringSubmatch(text, -1) {
-			if port := ":" + m[1]; !seen[port] {
-				seen[port] = true
+			port := m[1] + m[2]
+			if e.ours[port] == "" {
 				_, free, _ := net.SplitHostPort(harness.FreeAddress(t))
-				ours = append(ours, port, ":"+free)
-				theirs = append(theirs, ":"+free, port)
+				e.ours[port], e.theirs[free] = free, port
 			}
 		}
 	}
-	e.toOurs, e.toTheirs = strings.NewReplacer(ours...), strings.NewReplacer(theirs...)
 	for name, text := range files {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(e.dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		harness.WriteFile(t, e.dir, name, e.toOurs.Replace(text))
+		harness.WriteFile(t, e.dir, name, replacePorts(text, e.ours))
 	}
-	if !seen[":8080"] {
+	if e.ours["8080"] == "" {
 		t.Fatal("Caddyfile.example does not listen on port 8080")
 	}
-	address := "127.0.0.1" + e.toOurs.Replace(":8080")
-	harness.Start(t, harness.Options{Dir: e.dir, File: "Caddyfile.example", Address: address})
+	options := harness.Options{Dir: e.dir, File: "Caddyfile.example", Address: "127.0.0.1:" + e.ours["8080"]}
+	if m := regexp.MustCompile(`(?m)^\s*admin\s+127\.0\.0\.1:([0-9]+)$`).FindStringSubmatch(caddyfile); m != nil {
+		options.Admin = "127.0.0.1:" + e.ours[m[1]]
+	}
+	harness.Start(t, options)
 	return e
 }
 
@@ -151,14 +164,14 @@ func (e *example) run(t *testing.T, command string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", e.toOurs.Replace(command))
+	cmd := exec.CommandContext(ctx, "bash", "-c", replacePorts(command, e.ours))
 	cmd.Dir = e.dir
 	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*", "CURL_HOME="+e.dir)
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("$ %s: %v", command, err)
 	}
-	return e.toTheirs.Replace(string(out))
+	return replacePorts(string(out), e.theirs)
 }
 
 // readmeChapter returns the text below a heading of the second level, up to the next one; "" when there is none.

@@ -79,7 +79,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		// This one is fine to read, and fails when it is started: its registry cannot be opened.
 		o := options("")
-		o.Tenants = "registry file:" + g.Dir + "/none/such/tenants.db"
+		o.Tenants = "registry file:" + g.Dir + "/Caddyfile/tenants.db"
 		if r := g.Reload(t, o); r.ExitCode == 0 {
 			t.Error("a reload with a registry that cannot be opened succeeded")
 		}

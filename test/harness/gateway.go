@@ -33,9 +33,9 @@ type Options struct {
 	Site string
 	// Caddyfile is the whole Caddyfile instead of the parts above. {$LISTEN} and {$ADMIN} stand for the addresses.
 	Caddyfile string
-	// File is the name of a Caddyfile that is in Dir already, instead of all of the above, and Address is where that
-	// one listens.
-	File, Address string
+	// File is the name of a Caddyfile that is in Dir already, instead of all of the above; Address and Admin are where
+	// that one listens.
+	File, Address, Admin string
 	// Env is added to a nearly empty environment.
 	Env []string
 	// Dir is the working directory and holds what Caddy keeps; give one to start again with what an earlier gateway
@@ -94,13 +94,19 @@ func Start(t testing.TB, o Options) *Gateway {
 			t.Fatalf("the gateway ended at its start: %s\n%s", g.cmd.ProcessState, g.Log(t))
 		default:
 		}
-		for _, address := range []string{g.Admin, g.Address} {
-			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-			if err != nil {
-				return err
-			}
-			conn.Close()
+		// The admin endpoint tells the configuration only once all of it has started.
+		answer, err := Send(t.Context(), g.Client, g.Admin, Ask{Path: "/config/apps/http"})
+		if err != nil {
+			return err
 		}
+		if answer.Status != http.StatusOK {
+			return fmt.Errorf("the admin endpoint answers %d: %s", answer.Status, answer.Body)
+		}
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Address)
+		if err != nil {
+			return err
+		}
+		conn.Close()
 		return nil
 	})
 	return g
@@ -130,11 +136,14 @@ func launch(t testing.TB, o Options) *Gateway {
 		o.Dir = t.TempDir()
 	}
 	g := &Gateway{
-		Address: o.Address, Admin: FreeAddress(t), Dir: o.Dir,
+		Address: o.Address, Admin: o.Admin, Dir: o.Dir,
 		Client: NewClient(256), options: o, ended: make(chan struct{}),
 	}
 	if g.Address == "" {
 		g.Address = FreeAddress(t)
+	}
+	if g.Admin == "" {
+		g.Admin = FreeAddress(t)
 	}
 	g.binary = RaceBinary(t)
 	if o.Plain {
