@@ -68,10 +68,10 @@ BEGIN
   INSERT INTO sys_plan
     (name, max_users, max_storage_bytes, api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month,
      max_concurrent_requests, max_objects, max_records_per_object, max_deployments_per_day, upstreams)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
-         j.value->>8, j.value->>9, j.value->>10, j.value->>11
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'plan.insert';
+  SELECT r->>0, r->>1, r->>2, r->>3, r->>4, r->>5, r->>6, r->>7, r->>8, r->>9, r->>10, r->>11
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'plan.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_plan
      SET max_users = j.value->>1, max_storage_bytes = j.value->>2, api_rate_limit = j.value->>3,
          burst = j.value->>4, max_api_calls_per_day = j.value->>5, max_api_calls_per_month = j.value->>6,
@@ -86,11 +86,11 @@ BEGIN
     (id, slug, name, plan, status, isolation_level, subscription_expires_at, max_users, max_storage_bytes,
      api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month, max_concurrent_requests, max_objects,
      max_records_per_object, max_deployments_per_day, upstreams, metadata, security_policy)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
-         j.value->>8, j.value->>9, j.value->>10, j.value->>11, j.value->>12, j.value->>13, j.value->>14,
-         j.value->>15, j.value->>16, j.value->>17, j.value->>18, j.value->>19
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'organization.insert';
+  SELECT r->>0, r->>1, r->>2, r->>3, r->>4, r->>5, r->>6, r->>7, r->>8, r->>9, r->>10, r->>11, r->>12, r->>13,
+         r->>14, r->>15, r->>16, r->>17, r->>18, r->>19
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'organization.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_organization
      SET slug = j.value->>1, name = j.value->>2, plan = j.value->>3, status = j.value->>4,
          isolation_level = j.value->>5, subscription_expires_at = j.value->>6, max_users = j.value->>7,
@@ -108,11 +108,11 @@ BEGIN
     (id, organization_id, slug, name, type, is_default, status, region, max_users, max_storage_bytes,
      api_rate_limit, burst, max_api_calls_per_day, max_api_calls_per_month, max_concurrent_requests, max_objects,
      max_records_per_object, max_deployments_per_day, upstreams, metadata)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5, j.value->>6, j.value->>7,
-         j.value->>8, j.value->>9, j.value->>10, j.value->>11, j.value->>12, j.value->>13, j.value->>14,
-         j.value->>15, j.value->>16, j.value->>17, j.value->>18, j.value->>19
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'environment.insert';
+  SELECT r->>0, r->>1, r->>2, r->>3, r->>4, r->>5, r->>6, r->>7, r->>8, r->>9, r->>10, r->>11, r->>12, r->>13,
+         r->>14, r->>15, r->>16, r->>17, r->>18, r->>19
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'environment.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_environment
      SET slug = j.value->>1, name = j.value->>2, type = j.value->>3, status = j.value->>4, region = j.value->>5,
          max_users = j.value->>6, max_storage_bytes = j.value->>7, api_rate_limit = j.value->>8,
@@ -130,9 +130,10 @@ BEGIN
 
   INSERT INTO sys_environment_database
     (environment_id, driver, name, schema_name, url, region)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4, j.value->>5
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'database.insert';
+  SELECT r->>0, r->>1, r->>2, r->>3, r->>4, r->>5
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'database.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_environment_database
      SET driver = j.value->>1, schema_name = j.value->>2, url = j.value->>3, region = j.value->>4,
          version = sys_environment_database.version + 1, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
@@ -142,9 +143,10 @@ BEGIN
 
   INSERT INTO sys_domain
     (hostname, environment_id, verified_at, verification_method)
-  SELECT j.value->>0, j.value->>1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'operator'
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'domain.insert';
+  SELECT r->>0, r->>1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'operator'
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'domain.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_domain
      SET environment_id = j.value->>1,
          verified_at = coalesce(sys_domain.verified_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -156,9 +158,10 @@ BEGIN
 
   INSERT INTO sys_environment_member
     (environment_id, user_id, role)
-  SELECT j.value->>0, j.value->>1, j.value->>2
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'member.insert';
+  SELECT r->>0, r->>1, r->>2
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'member.insert' LIMIT -1)
+   WHERE r IS NOT NULL;
   UPDATE sys_environment_member
      SET role = j.value->>2, version = sys_environment_member.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
@@ -168,9 +171,10 @@ BEGIN
 
   INSERT INTO sys_audit_log
     (action, organization_id, subject, detail, actor, actor_kind)
-  SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, NEW.actor, 'import'
-    FROM sys_import_chunk c, json_each(c.records) j
-   WHERE c.import_id = NEW.id AND c.kind = 'audit';
+  SELECT r->>0, r->>1, r->>2, r->>3, NEW.actor, 'import'
+    FROM (SELECT j.value AS r FROM sys_import_chunk c, json_each(c.records) j
+           WHERE c.import_id = NEW.id AND c.kind = 'audit' LIMIT -1)
+   WHERE r IS NOT NULL;
 
   INSERT INTO sys_change (entity) SELECT 'registry' WHERE NEW.quiet = 1;
   DELETE FROM sys_guard WHERE flag = 'quiet' AND NEW.quiet = 1;
