@@ -30,7 +30,7 @@ type App struct {
 	// Cache says what is kept of the registry. Default: see there.
 	Cache *Cache `json:"cache,omitempty"`
 	// Plans are written into the registry at start; only what differs is written. An import file may define the same
-	// plan only if it says the same. Default: none.
+	// plan only with the same rate, burst and upstreams. Default: none.
 	Plans []Plan `json:"plans,omitempty"`
 	// Pools are named lists of upstreams ("host:port" or "https://host[:port]", all of one scheme) to which an
 	// environment, a tenant or a plan refers as "pool:NAME". Default: none.
@@ -72,7 +72,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := checkPlans(a.Plans, a.pools); err != nil {
 		return err
 	}
-	plans, err := document(a.Plans)
+	plans, err := documentPlans(a.Plans)
 	if err != nil {
 		return err
 	}

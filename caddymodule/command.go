@@ -102,14 +102,14 @@ func openRegistry(fl caddycmd.Flags) (*registry.Store, error) {
 
 // exitCode chooses the exit code for an error of the registry package.
 func exitCode(err error) int {
-	var place *registry.PlaceError
+	var bad *registry.DocumentError
 	var path *os.PathError
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, registry.ErrUnavailable):
 		return exitRegistry
-	case errors.As(err, &place):
+	case errors.As(err, &bad):
 		return exitInvalid
 	case errors.As(err, &path):
 		return exitUsage

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -84,7 +85,7 @@ func runImport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) 
 	s := summary{
 		File: path, Registry: shown, DryRun: dryRun, Plans: count(report.Plans), Tenants: count(report.Tenants),
 		Environments: count(report.Environments), Domains: count(report.Domains), Members: count(report.Members),
-		Databases: count(report.Databases),
+		Databases: count(report.Databases), UnknownPlans: report.UnknownPlans,
 	}
 	if err := s.print(t, fl.Bool("json")); err != nil {
 		return exitUsage, err
@@ -113,6 +114,8 @@ type summary struct {
 	Domains      counts `json:"domains"`
 	Members      counts `json:"members"`
 	Databases    counts `json:"databases"`
+	// UnknownPlans are plans of tenants that nobody defines.
+	UnknownPlans []string `json:"unknownPlans,omitempty"`
 }
 
 // counts are those of one kind of record.
@@ -152,7 +155,13 @@ func (s *summary) print(t terminal, asJSON bool) error {
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\n", row.name, row.Created, row.Updated, row.Unchanged)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(s.UnknownPlans) > 0 {
+		_, _ = fmt.Fprintf(t.out, "no such plan, and so no limits of a plan: %s\n", strings.Join(s.UnknownPlans, ", "))
+	}
+	return nil
 }
 
 // progressBar is one line on a terminal that is written over; elsewhere it is nothing.

@@ -11,18 +11,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tenantgate/tenantgate/registry"
 )
 
 // seed is what a configuration writes into the registry when it starts: its plans and its import files.
 type seed struct {
-	plans *registry.Document
+	plans []registry.DocumentPlan
 	files []string
+	// covered are the plans that an import file defines as well, with the same content: they come from there.
+	covered map[string]bool
 }
 
 // importActor is the name that the registry's audit log shows for what a configuration writes.
 const importActor = "caddyfile"
+
+// importLogInterval is how often the log says how far a long import is.
+const importLogInterval = 5 * time.Second
 
 // write migrates the registry and writes the seed, as far as imported does not say that it is there already. Every
 // error names the registry or the file, never a token.
@@ -102,11 +108,17 @@ func registryKey(url string) string {
 
 // writePlans upserts the plans of the configuration.
 func (s *seed) writePlans(ctx context.Context, store *registry.Store, imported map[string]string) error {
-	if len(s.plans.Plans) == 0 {
+	doc := &registry.Document{}
+	for i := range s.plans {
+		if !s.covered[s.plans[i].Name] {
+			doc.Plans = append(doc.Plans, s.plans[i])
+		}
+	}
+	if len(doc.Plans) == 0 {
 		return nil
 	}
 	const key = "\x00plans" // no file has this name
-	text, err := json.Marshal(s.plans.Plans)
+	text, err := json.Marshal(doc.Plans)
 	if err != nil {
 		return err
 	}
@@ -115,7 +127,7 @@ func (s *seed) writePlans(ctx context.Context, store *registry.Store, imported m
 	if imported[key] == hash {
 		return nil
 	}
-	if _, err := store.ImportDocument(ctx, s.plans, registry.ImportOptions{Actor: importActor}); err != nil {
+	if _, err := store.ImportDocument(ctx, doc, registry.ImportOptions{Actor: importActor}); err != nil {
 		return fmt.Errorf("writing plans: %w", err)
 	}
 	imported[key] = hash
@@ -132,14 +144,21 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 	if imported[path] == f.hash {
 		return nil, nil
 	}
+	last := time.Now()
 	report, err := store.ImportFile(ctx, path, registry.ImportOptions{
 		Actor: importActor,
 		Progress: func(p registry.ImportProgress) {
-			logger.Info("importing", "file", path, "phase", p.Phase, "tenants", p.Tenants, "of", p.TotalTenants)
+			if now := time.Now(); now.Sub(last) >= importLogInterval {
+				last = now
+				logger.Info("importing", "file", path, "phase", p.Phase, "tenants", p.Tenants, "of", p.TotalTenants)
+			}
 		},
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(report.UnknownPlans) > 0 {
+		logger.Warn("tenants are on plans that nobody defines, and so without the limits of a plan", "file", path, "plans", report.UnknownPlans)
 	}
 	imported[path] = f.hash
 	if report.Changed() {

@@ -54,7 +54,8 @@ type Cache struct {
 	HotSet string `json:"hot_set,omitempty"`
 }
 
-// Plan is a plan that the configuration defines; it is written into the registry at start.
+// Plan is a plan that the configuration defines. It is written into the registry at start, and replaces all quotas and
+// upstreams that the registry has for a plan of that name.
 type Plan struct {
 	// Name of the plan: 1 to 63 of a-z, 0-9, ".", "_" and "-".
 	Name string `json:"name"`
@@ -176,22 +177,23 @@ func (c *Cache) check() error {
 	return nil
 }
 
-// document returns the plans as a part of an import.
-func document(plans []Plan) (*registry.Document, error) {
-	doc := &registry.Document{}
+// documentPlans returns the plans in the form of an import. What a plan leaves out is removed from the registry.
+func documentPlans(plans []Plan) ([]registry.DocumentPlan, error) {
+	list := make([]registry.DocumentPlan, 0, len(plans))
 	for i := range plans {
 		p := &plans[i]
 		upstreams, err := parseUpstreams(p.Upstreams)
 		if err != nil {
 			return nil, fmt.Errorf("plan %s: %w", p.Name, err)
 		}
-		d := registry.DocumentPlan{Name: p.Name, Upstreams: upstreams}
-		if p.RequestsPerMinute != 0 {
-			d.Quotas = &registry.Quotas{APIRateLimit: p.RequestsPerMinute, Burst: p.Burst}
+		if upstreams == nil {
+			upstreams = []registry.Upstream{}
 		}
-		doc.Plans = append(doc.Plans, d)
+		list = append(list, registry.DocumentPlan{
+			Name: p.Name, Quotas: &registry.Quotas{APIRateLimit: p.RequestsPerMinute, Burst: p.Burst}, Upstreams: upstreams,
+		})
 	}
-	return doc, nil
+	return list, nil
 }
 
 // checkPlans refuses plans that contradict each other, name an unknown pool, or that the quota package refuses.

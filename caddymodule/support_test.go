@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -128,6 +127,3 @@ func serve(tb testing.TB, h *Handler, method, target string, header http.Header)
 	tb.Cleanup(func() { res.Body.Close() })
 	return res, behind
 }
-
-// second is long enough for everything that a test waits for, and short enough to be noticed.
-const patience = 10 * time.Second

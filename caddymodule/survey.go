@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/tenantgate/tenantgate/registry"
 )
 
 // surveyed is what the configuration has to know about an import file beyond what the registry does with it.
@@ -137,46 +139,47 @@ func delim(dec *json.Decoder, want json.Delim) error {
 }
 
 // checkImportedPlans refuses an import file that defines a plan of the configuration differently: each start would
-// write one over the other.
+// write one over the other. It notes those that are equal.
 func (a *App) checkImportedPlans(path string) error {
-	if len(a.Plans) == 0 {
+	if len(a.seed.plans) == 0 {
 		return nil
 	}
 	s, err := survey(path)
 	if err != nil {
 		return err
 	}
-	for i := range a.Plans {
-		p := &a.Plans[i]
+	for i := range a.seed.plans {
+		p := &a.seed.plans[i]
 		imported, both := s.plans[p.Name]
-		if both && !imported.says(p) {
+		if !both {
+			continue
+		}
+		if !imported.equals(p) {
 			return fmt.Errorf("plan %s is also defined in %s, and differently; keep one of them, or make them equal", p.Name, path)
 		}
+		if a.seed.covered == nil {
+			a.seed.covered = map[string]bool{}
+		}
+		a.seed.covered[p.Name] = true
 	}
 	return nil
 }
 
-// says reports whether an imported plan says everything that p says.
-func (s *surveyedPlan) says(p *Plan) bool {
+// equals reports whether an imported plan says the same as p, in everything that p can say.
+func (s *surveyedPlan) equals(p *registry.DocumentPlan) bool {
 	number := func(n json.Number, want int64) bool {
 		got, err := n.Int64()
 		return n == "" && want == 0 || err == nil && got == want
 	}
-	if p.RequestsPerMinute != 0 &&
-		(!number(s.Quotas.APIRateLimit, p.RequestsPerMinute) || !number(s.Quotas.Burst, p.Burst)) {
+	if !number(s.Quotas.APIRateLimit, p.Quotas.APIRateLimit) || !number(s.Quotas.Burst, p.Quotas.Burst) {
 		return false
-	}
-	if len(p.Upstreams) == 0 {
-		return true
 	}
 	var list []string
-	if err := json.Unmarshal(s.Upstreams, &list); err != nil {
-		return false
-	}
-	want, err := parseUpstreams(p.Upstreams)
-	if err != nil {
-		return false
+	if len(s.Upstreams) > 0 {
+		if err := json.Unmarshal(s.Upstreams, &list); err != nil {
+			return false
+		}
 	}
 	got, err := parseUpstreams(list)
-	return err == nil && slices.Equal(got, want)
+	return err == nil && slices.Equal(got, p.Upstreams)
 }

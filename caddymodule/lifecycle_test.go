@@ -1,0 +1,396 @@
+package caddymodule
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+// twoTenants is an import file: acme without limits, globex with 60 requests a minute of which 3 at once.
+const twoTenants = `{
+  "plans": [{"name": "free", "quotas": {"apiRateLimit": 60, "burst": 3, "maxApiCallsPerMonth": 1000}}, {"name": "pro"}],
+  "tenants": [
+    {"id": "0190a000-0000-7000-8000-000000000001", "slug": "acme", "name": "Acme Corp", "plan": "pro"},
+    {"slug": "globex", "plan": "free", "environments": [
+      {"slug": "production", "isDefault": true, "quotas": {"maxConcurrentRequests": 5}}]}
+  ]
+}`
+
+// gate is the site of most tests: it answers with the tenant's slug.
+const gate = "tenant {\nidentify subdomain {tenant}.app.test\n}\nrespond \"{tenant.slug}/{tenant.environment.slug}\"\n"
+
+// fileRegistry is the content of tenants {} with an embedded registry and an import.
+func (s *server) fileRegistry(imports string, more ...string) string {
+	s.tb.Helper()
+	text := "registry file:" + filepath.Join(s.dir, "registry", "tenants.db") + " {\npoll_interval 50ms\n"
+	if imports != "" {
+		text += "import_file " + s.file("import.json", imports) + "\n"
+	}
+	return text + "}\n" + strings.Join(more, "\n")
+}
+
+// TestStart keeps the promise that a start makes the registry, imports, and serves; and that a second start from what
+// the first has left does the same.
+func TestStart(t *testing.T) {
+	s := newServer(t)
+	tenants := s.fileRegistry(twoTenants)
+	for range 2 {
+		s.mustLoad(tenants, gate)
+		if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || body != "acme/production" {
+			t.Errorf("acme: %d %s", res.StatusCode, body)
+		}
+		if res, _ := s.get("nobody.app.test", "/"); res.StatusCode != 404 {
+			t.Errorf("nobody: %d", res.StatusCode)
+		}
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lines := s.logged("stores but does not enforce"); len(lines) != 2 ||
+		!strings.Contains(lines[0], `["maxApiCallsPerMonth","maxConcurrentRequests"]`) {
+		t.Errorf("one line per start should name the quotas that are not enforced: %q", lines)
+	}
+	if n := references(); n != 0 {
+		t.Errorf("%d runtimes are left after the last stop", n)
+	}
+}
+
+// references counts the runtimes and stores in use.
+func references() (n int) {
+	count := func(_, _ any) bool { n++; return true }
+	runtimes.Range(count)
+	stores.Range(count)
+	return n
+}
+
+// TestReload keeps the promise that a reload keeps the cache and what was spent from quotas, and applies new options.
+func TestReload(t *testing.T) {
+	s := newServer(t)
+	s.mustLoad(s.fileRegistry(twoTenants), gate)
+	for range 3 {
+		if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 200 {
+			t.Fatalf("before: %d", res.StatusCode)
+		}
+	}
+	before := theRuntime(t)
+	loads := before.cache.Stats().Loads
+
+	s.mustLoad(s.fileRegistry(twoTenants, "cache {\nttl 1h\nsize 500\n}"), gate+"header X-Reloaded yes\n")
+	res, _ := s.get("globex.app.test", "/")
+	if res.StatusCode != 429 {
+		t.Errorf("after the reload: %d; what was spent is forgotten", res.StatusCode)
+	}
+	if res, _ := s.get("acme.app.test", "/"); res.Header.Get("X-Reloaded") != "yes" {
+		t.Error("the new configuration does not serve")
+	}
+	after := theRuntime(t)
+	if after != before || after.cache.Stats().Loads != loads+1 {
+		t.Errorf("same runtime: %v; %d loads after %d", after == before, after.cache.Stats().Loads, loads)
+	}
+	if n := references(); n != 2 {
+		t.Errorf("%d runtimes and stores after the reload, not one of each", n)
+	}
+
+	// Another timeout needs another store, and still the same runtime.
+	tenants := strings.Replace(s.fileRegistry(twoTenants), "poll_interval", "timeout 3s\npoll_interval", 1)
+	s.mustLoad(tenants, gate)
+	if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 429 || theRuntime(t) != before {
+		t.Errorf("after a reload with another timeout: %d", res.StatusCode)
+	}
+	eventually(t, "the old store is closed", func() bool { return references() == 2 })
+}
+
+// theRuntime returns the one runtime.
+func theRuntime(t *testing.T) *runtime {
+	t.Helper()
+	var found *runtime
+	runtimes.Range(func(_, val any) bool {
+		if found != nil {
+			t.Fatal("more than one runtime")
+		}
+		found = val.(*runtime)
+		return true
+	})
+	if found == nil {
+		t.Fatal("no runtime")
+	}
+	return found
+}
+
+// TestFailedReload keeps the promise that a reload that fails, at whatever stage, leaves the running configuration as
+// it was.
+func TestFailedReload(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, takenPort, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s := newServer(t)
+	tenants := s.fileRegistry(twoTenants)
+	s.mustLoad(tenants, gate)
+	for range 3 {
+		s.get("globex.app.test", "/")
+	}
+	rt := theRuntime(t)
+	active := rt.active[0]
+	other := "registry file:" + filepath.Join(s.dir, "other.db") + "\n"
+	broken := s.file("broken.json", `{"tenants": [{"slug": "Not A Slug"}]}`)
+	for name, config := range map[string][]byte{
+		"another app does not start":         s.config(tenants+"cache {\nttl 1h\n}\n", gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"),
+		"another app, with another registry": s.config(other, gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"),
+		"a broken import":                    s.config(strings.Replace(tenants, "import_file ", "import_file "+broken+" ", 1), gate),
+		"an import that is not there":        s.config(strings.Replace(tenants, "import_file ", "import_file missing.json ", 1), gate),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := caddy.Load(config, true); err == nil {
+				t.Fatal("the reload did not fail")
+			}
+			if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 429 {
+				t.Errorf("globex: %d; what was spent is forgotten", res.StatusCode)
+			}
+			if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || body != "acme/production" {
+				t.Errorf("acme: %d %s", res.StatusCode, body)
+			}
+			rt.mu.Lock()
+			defer rt.mu.Unlock()
+			if len(rt.active) != 1 || rt.active[0] != active || rt.source.current.Load() != active.store || rt.ctx.Err() != nil {
+				t.Error("the failed configuration still decides")
+			}
+			if n := references(); n != 2 {
+				t.Errorf("%d runtimes and stores", n)
+			}
+		})
+	}
+}
+
+// TestValidateTouchesNothing keeps the promise that `caddy validate` makes no file and writes into no registry, and
+// says where an import file is wrong.
+func TestValidateTouchesNothing(t *testing.T) {
+	s := newServer(t)
+	validate := func(config []byte) error {
+		var cfg *caddy.Config
+		if err := caddy.StrictUnmarshalJSON(config, &cfg); err != nil {
+			return err
+		}
+		cfg.Logging = nil // the log is a file, too
+		return caddy.Validate(cfg)
+	}
+	if err := validate(s.config(s.fileRegistry(twoTenants), gate)); err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(s.config("", gate)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"registry", "data"} {
+		if _, err := os.Stat(filepath.Join(s.dir, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was made: %v", name, err)
+		}
+	}
+	if n := references(); n != 0 {
+		t.Errorf("%d runtimes and stores are left", n)
+	}
+	for content, want := range map[string]string{
+		`{"tenants": [{"slug": "acme", "environments": [{"slug": "A B"}]}]}`: "tenants[0].environments[0].slug",
+		`{"tenants": [`: "import.json",
+	} {
+		if err := validate(s.config(s.fileRegistry(content), gate)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", content, err)
+		}
+	}
+	for plan, ok := range map[string]bool{
+		"requests 60/m burst 3":                       true,
+		"requests 60/m burst 3\nupstream 127.0.0.1:1": false,
+		"requests 60/m burst 4":                       false,
+		"requests 60/m":                               false,
+		"upstream 127.0.0.1:1":                        false,
+	} {
+		err := validate(s.config(s.fileRegistry(twoTenants, "plan free {\n"+plan+"\n}"), gate))
+		if (err == nil) != ok {
+			t.Errorf("plan free { %s } beside that of the import: %v", plan, err)
+		}
+	}
+}
+
+// TestPlans keeps the promise that plans of the configuration are in force, also after they have changed.
+func TestPlans(t *testing.T) {
+	s := newServer(t)
+	file := `{"tenants": [{"slug": "acme", "plan": "tiny"}]}`
+	up := newEcho(t, "plan")
+	site := "tenant {\nidentify subdomain {tenant}.app.test\n}\nreverse_proxy {\ndynamic tenant\n}\n"
+	s.mustLoad(s.fileRegistry(file, "plan tiny {\nrequests 60/m burst 1\nupstream "+up+"\n}"), site)
+	if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || echoed(t, body).Upstream != "plan" {
+		t.Fatalf("first: %d %s", res.StatusCode, body)
+	}
+	if res, _ := s.get("acme.app.test", "/"); res.StatusCode != 429 {
+		t.Errorf("second: %d", res.StatusCode)
+	}
+	s.mustLoad(s.fileRegistry(file, "plan tiny {\nupstream "+up+"\n}"), site)
+	eventually(t, "the limit is gone", func() bool {
+		res, _ := s.get("acme.app.test", "/")
+		return res.StatusCode == 200 && res.Header.Get("RateLimit-Policy") == ""
+	})
+}
+
+// TestStartWithoutRegistry keeps the promises about a registry that cannot be used at start: without a hot set a clear
+// error, soon; with one the tenants it holds are served, and all others once the registry is back.
+func TestStartWithoutRegistry(t *testing.T) {
+	s := newServer(t)
+	tenants := s.fileRegistry("")
+	path := filepath.Join(s.dir, "registry", "tenants.db")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	spoil := func() {
+		if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 1000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil()
+	err := s.load(tenants, gate)
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "hot set") {
+		t.Fatalf("without a hot set: %v", err)
+	}
+	if n := references(); n != 0 {
+		t.Errorf("%d runtimes and stores after the failed start", n)
+	}
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s.mustLoad(s.fileRegistry(twoTenants), gate)
+	s.get("acme.app.test", "/")
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	good := path + ".good"
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(path+suffix, good+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	spoil()
+	s.mustLoad(tenants, gate)
+	if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || body != "acme/production" {
+		t.Errorf("from the hot set: %d %s", res.StatusCode, body)
+	}
+	if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		t.Errorf("not in the hot set: %d", res.StatusCode)
+	}
+	if lines := s.logged("serving the tenants of the hot set"); len(lines) != 1 {
+		t.Errorf("warnings: %q", lines)
+	}
+	// A reload meanwhile is not blocked.
+	begin := time.Now()
+	s.mustLoad(tenants, gate+"header X-Reloaded yes\n")
+	if took := time.Since(begin); took > probeLimit+5*time.Second {
+		t.Errorf("the reload took %v", took)
+	}
+	if res, _ := s.get("acme.app.test", "/"); res.StatusCode != 200 || res.Header.Get("X-Reloaded") != "yes" {
+		t.Errorf("after the reload: %d", res.StatusCode)
+	}
+
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(good+suffix, path+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the registry is back", func() bool {
+		res, _ := s.get("globex.app.test", "/")
+		return res.StatusCode == 200
+	})
+}
+
+// TestHungRegistry keeps the promise that a registry that accepts connections and says nothing gives an error within
+// its timeout.
+func TestHungRegistry(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := newServer(t)
+	begin := time.Now()
+	err = s.load("registry http://"+silent.Addr().String()+" {\nauth_token very-secret-token\ntimeout 300ms\n}", gate)
+	if err == nil || strings.Contains(err.Error(), "very-secret-token") {
+		t.Errorf("error: %v", err)
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if lines := s.logged("very-secret-token"); len(lines) > 0 {
+		t.Errorf("the log shows the token: %q", lines)
+	}
+}
+
+// TestLateUse keeps the promise that a request which is still inside the old configuration when that is cleaned up
+// ends well.
+func TestLateUse(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	slow := newSlow(t, entered, release)
+	s := newServer(t)
+	site := "tenant {\nidentify subdomain {tenant}.app.test\n}\nreverse_proxy " + slow + "\n"
+	s.mustLoad(s.fileRegistry(twoTenants), site)
+	done := make(chan int, 1)
+	go func() {
+		res, err := client.Do(s.request(http.MethodGet, "acme.app.test", "/", nil))
+		if err != nil {
+			t.Error(err)
+			done <- 0
+			return
+		}
+		res.Body.Close()
+		done <- res.StatusCode
+	}()
+	<-entered
+	old := theRuntime(t)
+	s.mustLoad("registry file:"+filepath.Join(s.dir, "other.db")+" {\nimport_file "+s.file("other.json", twoTenants)+"\n}", gate)
+	if old.ctx.Err() == nil {
+		t.Error("the old runtime still runs")
+	}
+	// Late lookups find what is cached, and are told that the rest cannot be had.
+	if _, err := old.cache.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "acme"}, time.Now()); err != nil {
+		t.Errorf("late lookup of what is cached: %v", err)
+	}
+	if _, err := old.cache.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "globex"}, time.Now()); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("late lookup: %v", err)
+	}
+	close(release)
+	if status := <-done; status != http.StatusOK {
+		t.Errorf("the request that was inside got %d", status)
+	}
+}
+
+// TestToken keeps the promise that the token can come from the environment, and that its absence is an error which
+// does not show it.
+func TestToken(t *testing.T) {
+	t.Setenv("TENANTGATE_TEST_TOKEN", "from-the-environment")
+	for _, tt := range []struct{ config, token, problem string }{
+		{"", "", ""},
+		{"plain", "plain", ""},
+		{"{env.TENANTGATE_TEST_TOKEN}", "from-the-environment", ""},
+		{"{env.TENANTGATE_TEST_UNSET}", "", "auth_token"},
+		{"secret-{nonsense}", "", "auth_token"},
+	} {
+		token, err := (&Registry{AuthToken: tt.config}).token()
+		if token != tt.token || (err != nil) != (tt.problem != "") {
+			t.Errorf("%q: %q, %v", tt.config, token, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), tt.problem) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%q: %v", tt.config, err)
+		}
+	}
+}
