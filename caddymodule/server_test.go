@@ -115,6 +115,14 @@ func (s *server) request(method, host, path string, header http.Header) *http.Re
 func (s *server) do(r *http.Request) (*http.Response, string) {
 	s.tb.Helper()
 	res, err := client.Do(r)
+	for range 5 {
+		if err == nil {
+			break
+		}
+		// After a reload Caddy closes the old configuration's listening socket in the background, and the kernel resets
+		// what waits in its queue (SO_REUSEPORT). No request has begun then.
+		res, err = client.Do(r)
+	}
 	if err != nil {
 		s.tb.Fatal(err)
 	}
