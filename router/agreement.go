@@ -58,7 +58,7 @@ func (a Agreement) demands(c *candidate) bool {
 
 // agree decides between the candidates. unknown says that a soft reference was unknown to the registry.
 func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, unknown bool) (Decision, *Refusal) {
-	w := first(found)
+	w := decider(found)
 	switch {
 	case rt.requireAuthenticated && (w == nil || !w.yield.Authenticated):
 		return Decision{}, refuseCredentialsInvalid
@@ -103,8 +103,8 @@ func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, u
 	return d, nil
 }
 
-// first returns the candidate that decides, or nil when none names a tenant.
-func first(found []candidate) *candidate {
+// decider returns the candidate that decides, or nil when none names a tenant.
+func decider(found []candidate) *candidate {
 	var w *candidate
 	rank := 0
 	for i := range found {
@@ -154,17 +154,14 @@ func (rt *Router) settle(ctx context.Context, now time.Time, w, c *candidate, na
 		return named, nil // ignored if it disagrees, and nothing to add if it agrees
 	}
 	conflict := rt.conflicts[w.source][c.source]
-	if c.namesTenant() && !meansTenant(&c.yield.Reference, w.res) {
-		rt.lookUp(ctx, now, c)
+	if c.namesTenant() {
+		same, refusal := rt.sameTenant(ctx, now, c, w.res)
 		switch {
-		case c.failure != nil:
-			return named, c.failure
-		case c.missing != nil && c.missing.Tenant == w.res.Tenant.ID:
-			return named, refuseEnvironmentNotFound
-		case c.missing != nil || c.res.Tenant.ID != w.res.Tenant.ID:
-			if strict {
-				return named, conflict
-			}
+		case refusal != nil:
+			return named, refusal
+		case !same && strict:
+			return named, conflict
+		case !same:
 			return named, nil
 		}
 	}
@@ -193,18 +190,33 @@ func (rt *Router) settle(ctx context.Context, now time.Time, w, c *candidate, na
 	return true, nil
 }
 
-// meansTenant reports whether the reference means the tenant of res by its letters; false is no verdict.
-func meansTenant(ref *registry.Reference, res *registry.Resolved) bool {
-	switch ref.Kind {
+// sameTenant reports whether the candidate means the tenant of res. What the registry does not know means another one;
+// an environment that this very tenant does not have is a refusal.
+func (rt *Router) sameTenant(ctx context.Context, now time.Time, c *candidate, res *registry.Resolved) (bool, *Refusal) {
+	// Where the reference and the snapshot spell the same name, or different ids, there is nothing to ask.
+	switch ref := &c.yield.Reference; ref.Kind {
 	case registry.KindTenantID:
-		return equalID(ref.Key, res.Tenant.ID)
+		return equalID(ref.Key, res.Tenant.ID), nil
 	case registry.KindSlug:
-		return ref.Key == res.Tenant.Slug
+		if ref.Key == res.Tenant.Slug {
+			return true, nil
+		}
 	case registry.KindEnvironmentID:
-		return equalID(ref.Key, res.Environment.ID)
+		if equalID(ref.Key, res.Environment.ID) {
+			return true, nil
+		}
 	case registry.KindNone, registry.KindHost, registry.KindAPIKey, registry.KindSession:
 	}
-	return false
+	rt.lookUp(ctx, now, c)
+	switch {
+	case c.failure != nil:
+		return false, c.failure
+	case c.missing != nil && c.missing.Tenant == res.Tenant.ID:
+		return false, refuseEnvironmentNotFound
+	case c.missing != nil:
+		return false, nil
+	}
+	return c.res.Tenant.ID == res.Tenant.ID, nil
 }
 
 // meansEnvironment reports whether the candidate, which means the tenant of res, means its environment, too.

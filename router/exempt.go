@@ -1,7 +1,6 @@
 package router
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,13 +19,16 @@ func NewExempt(patterns []string) (*Exempt, error) {
 	for _, p := range patterns {
 		prefix, below := strings.CutSuffix(p, "/*")
 		if below && prefix == "" {
-			return nil, fmt.Errorf("exempt path %q: %w", p, errors.New("exempts every request; leave the directive out instead"))
+			return nil, fmt.Errorf("exempt path %q: would exempt every request", p)
+		}
+		if below {
+			prefix += "/"
 		}
 		if err := literalPath(prefix); err != nil {
 			return nil, fmt.Errorf("exempt path %q: %w", p, err)
 		}
 		if below {
-			e.prefixes = append(e.prefixes, prefix+"/")
+			e.prefixes = append(e.prefixes, prefix)
 		} else {
 			e.exact = append(e.exact, p)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -56,6 +57,10 @@ func NormalizeHost(hostport string) (string, error) {
 		return "", err
 	}
 	if unicode {
+		// Broken UTF-8 would be read as U+FFFD, and so would another breakage: two spellings of one name.
+		if strings.ContainsRune(host, utf8.RuneError) {
+			return "", errHostByte
+		}
 		if host, err = idna.Lookup.ToASCII(host); err != nil {
 			return "", errHostIDNA
 		}

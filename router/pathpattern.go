@@ -81,5 +81,8 @@ func parsePathPattern(text string) ([]pathSegment, error) {
 	if err := literalPath(literal.String()); err != nil {
 		return nil, err
 	}
+	if strings.HasSuffix(path, "/") {
+		return nil, errors.New("has an empty segment")
+	}
 	return segments, nil
 }

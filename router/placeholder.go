@@ -17,7 +17,7 @@ type placeholderSource struct {
 // an id or a slug.
 func NewPlaceholder(tenantKey, environmentKey string) (Source, error) {
 	s := &placeholderSource{
-		invalid: refuseTenantInvalid.WithDetail("What the gateway knows of the request contains no valid tenant name."),
+		invalid: refuseTenantInvalid.WithDetail("What identifies the tenant of this request is no valid tenant name."),
 	}
 	var err error
 	if s.tenant, err = placeholderKey(tenantKey); err != nil {
