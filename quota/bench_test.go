@@ -3,144 +3,12 @@ package quota
 import (
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
-	"golang.org/x/time/rate"
 )
-
-// The benchmarks compare, in one run and on the same keys, Local with a Local behind one mutex map, with a sharded
-// RWMutex map, and with golang.org/x/time/rate in such a map. Only ratios within one run mean anything.
-
-// mutexStore is GCRA behind one mutex: what Local has to be faster than to be worth its care.
-type mutexStore struct {
-	mu    sync.Mutex
-	epoch time.Time
-	tats  map[Key]instant
-}
-
-func newMutexStore(epoch time.Time) *mutexStore {
-	return &mutexStore{epoch: epoch, tats: make(map[Key]instant)}
-}
-
-func (s *mutexStore) Take(now time.Time, cost int64, limits []Limit, out []Status) bool {
-	at := instantOf(now, s.epoch)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	allowed := true
-	for i := range limits {
-		r := &limits[i].Rate
-		if d := debtOf(s.tats[limits[i].Key], at); !r.fits(d, cost) {
-			allowed = false
-			r.refusal(d, cost, &out[i])
-		} else {
-			r.status(d, &out[i])
-		}
-	}
-	if allowed {
-		for i := range limits {
-			r := &limits[i].Rate
-			d := debtOf(s.tats[limits[i].Key], at)
-			s.tats[limits[i].Key] = r.after(d, at, cost)
-			r.status(d+span(cost)*r.interval, &out[i])
-		}
-	}
-	return allowed
-}
-
-// shardedStore is Local's arithmetic over a sharded map with read-write locks, to see whether the lock-free map pays.
-type shardedStore struct {
-	epoch  time.Time
-	shards [64]struct {
-		sync.RWMutex
-		m map[Key]*cell
-		_ [32]byte
-	}
-}
-
-func newShardedStore(epoch time.Time) *shardedStore {
-	s := &shardedStore{epoch: epoch}
-	for i := range s.shards {
-		s.shards[i].m = make(map[Key]*cell)
-	}
-	return s
-}
-
-func (s *shardedStore) cell(k Key) *cell {
-	shard := &s.shards[k.ID[15]%64]
-	shard.RLock()
-	c := shard.m[k]
-	shard.RUnlock()
-	if c == nil {
-		shard.Lock()
-		if c = shard.m[k]; c == nil {
-			c = new(cell)
-			shard.m[k] = c
-		}
-		shard.Unlock()
-	}
-	return c
-}
-
-func (s *shardedStore) Take(now time.Time, cost int64, limits []Limit, out []Status) bool {
-	at := instantOf(now, s.epoch)
-	for i := range limits {
-		r, c := &limits[i].Rate, s.cell(limits[i].Key)
-		for {
-			tat := c.load()
-			d := debtOf(tat, at)
-			if !r.fits(d, cost) {
-				r.refusal(d, cost, &out[i])
-				return false
-			}
-			if c.swap(tat, r.after(d, at, cost)) {
-				r.status(d+span(cost)*r.interval, &out[i])
-				break
-			}
-		}
-	}
-	return true
-}
-
-// xrateStore is golang.org/x/time/rate in a sharded map.
-type xrateStore struct {
-	shards [64]struct {
-		sync.RWMutex
-		m map[Key]*rate.Limiter
-		_ [32]byte
-	}
-}
-
-func newXrateStore(time.Time) *xrateStore {
-	s := &xrateStore{}
-	for i := range s.shards {
-		s.shards[i].m = make(map[Key]*rate.Limiter)
-	}
-	return s
-}
-
-func (s *xrateStore) Take(now time.Time, cost int64, limits []Limit, _ []Status) bool {
-	for i := range limits {
-		shard := &s.shards[limits[i].Key.ID[15]%64]
-		shard.RLock()
-		lim := shard.m[limits[i].Key]
-		shard.RUnlock()
-		if lim == nil {
-			r := limits[i].Rate
-			lim = rate.NewLimiter(rate.Limit(float64(r.requests)/r.period.Seconds()), int(r.burst))
-			shard.Lock()
-			shard.m[limits[i].Key] = lim
-			shard.Unlock()
-		}
-		if !lim.AllowN(now, int(cost)) {
-			return false
-		}
-	}
-	return true
-}
 
 func benchKey(tenant, limit int) Key {
 	// As random as a UUID, and the same in every run.
@@ -155,7 +23,9 @@ func benchKey(tenant, limit int) Key {
 	return k
 }
 
-// BenchmarkTake spends from limits that are never exhausted, so that every decision writes.
+// BenchmarkTake spends from limits that are never exhausted, so that every decision writes. It compares, in one run
+// and on the same keys, Local with the same arithmetic over xsync.Map, over a sharded map with read-write locks, and
+// behind one mutex, and with golang.org/x/time/rate in a sharded map. Only ratios within one run mean anything.
 func BenchmarkTake(b *testing.B) {
 	r, err := NewRate(1_000_000_000, time.Second, 0)
 	if err != nil {
@@ -205,5 +75,67 @@ func BenchmarkTake(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkRefuse is a tenant that is over its second limit of three: nothing is written, so all cores go on at once.
+func BenchmarkRefuse(b *testing.B) {
+	limits := []Limit{
+		{Name: "requests", Key: benchKey(0, 0), Rate: mustRate(b, 1_000_000, time.Second, 0)},
+		{Name: "environment", Key: benchKey(0, 1), Rate: mustRate(b, 1, time.Hour, 1)},
+		{Name: "key", Key: benchKey(0, 2), Rate: mustRate(b, 1_000_000, time.Second, 0)},
+	}
+	l, now := NewLocal(LocalOptions{}), time.Now()
+	l.Take(now, 1, limits, make([]Status, 3))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		out := make([]Status, 3)
+		for pb.Next() {
+			if l.Take(now, 1, limits, out) {
+				b.Error("admitted")
+			}
+		}
+	})
+}
+
+// BenchmarkNewKey is the first request of a tenant whose bucket is not in memory.
+func BenchmarkNewKey(b *testing.B) {
+	l, now := NewLocal(LocalOptions{}), time.Now()
+	r := mustRate(b, 60, time.Minute, 20)
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		limits, out := one(r), make([]Status, 1)
+		for pb.Next() {
+			limits[0].Key = tenantKey(int(next.Add(1)))
+			l.Take(now, 1, limits, out)
+		}
+	})
+}
+
+// BenchmarkSweep looks at a million buckets of which none is full: what Run costs each SweepInterval at the most.
+func BenchmarkSweep(b *testing.B) {
+	l, now := NewLocal(LocalOptions{}), time.Now()
+	limits, out := one(mustRate(b, 1, time.Hour, 1)), make([]Status, 1)
+	for i := range 1_000_000 {
+		limits[0].Key = tenantKey(i)
+		l.Take(now, 1, limits, out)
+	}
+	for b.Loop() {
+		if l.Sweep(now) != 0 {
+			b.Fatal("swept")
+		}
+	}
+}
+
+// BenchmarkHeaders writes both fields for two limits.
+func BenchmarkHeaders(b *testing.B) {
+	r := mustRate(b, 60, time.Minute, 20)
+	limits := []Limit{{Name: "requests", Rate: r}, {Name: "environment", Rate: r}}
+	statuses := []Status{{Remaining: 12, Next: time.Second}, {Remaining: 3, Next: time.Second}}
+	buf := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendRateLimit(AppendPolicy(buf[:0], limits), limits, statuses)
 	}
 }

@@ -20,17 +20,20 @@ func TestEnforce(t *testing.T) {
 		violated string
 	}{
 		{
-			"refused by one", limits, []Status{{Exceeded: true, RetryAfter: 1500 * time.Millisecond}, {Remaining: 4}},
+			"refused by one", limits,
+			[]Status{{Exceeded: true, RetryAfter: 1500 * time.Millisecond}, {Remaining: 4}},
 			`{"allowed":false,"exceededQuota":"requests","currentUsage":20,"limit":20,"message":"Quota \"requests\" exceeded: 20 of 20 used; retry in 2 s."}`,
 			`["requests"]`,
 		},
 		{
-			"refused by both", limits, []Status{{Exceeded: true, RetryAfter: 1}, {Remaining: 1, Exceeded: true, RetryAfter: 2}},
+			"refused by both", limits,
+			[]Status{{Exceeded: true, RetryAfter: 1}, {Remaining: 1, Exceeded: true, RetryAfter: 2}},
 			`{"allowed":false,"exceededQuota":"environment","currentUsage":9,"limit":10,"message":"Quota \"environment\" exceeded: 9 of 10 used; retry in 1 s."}`,
 			`["requests","environment"]`,
 		},
 		{
-			"never", limits, []Status{{Remaining: 20, Exceeded: true, RetryAfter: Never}, {Remaining: 10}},
+			"never", limits,
+			[]Status{{Remaining: 20, Exceeded: true, RetryAfter: Never}, {Remaining: 10}},
 			`{"allowed":false,"exceededQuota":"requests","currentUsage":0,"limit":20,"message":"Quota \"requests\" exceeded: 0 of 20 used; the request costs more than the limit can ever hold."}`,
 			`["requests"]`,
 		},

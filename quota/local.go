@@ -21,7 +21,7 @@ type LocalOptions struct {
 // configuration outlives it by keeping the Local.
 //
 // Reading a bucket takes no lock, spending from it one compare-and-swap, and neither allocates; only the first spend
-// from a key, and the first after its bucket was full and swept, adds a cell to a map. All methods are safe for
+// from a key, and the first after its bucket was full and swept, adds a cell to a table. All methods are safe for
 // concurrent use, at any time: a Local needs no closing, and one whose Run has ended only stops giving memory back.
 type Local struct {
 	now   func() time.Time
@@ -39,11 +39,11 @@ type Local struct {
 	shards    [shards]shard
 }
 
-// shards is the number of tables that cells are spread over: a sweep goes on in steps of one table, and a table that
-// grows copies only itself.
 const (
 	shardBits = 7
-	shards    = 1 << shardBits
+	// shards is the number of tables that cells are spread over: a sweep goes on in steps of one table, and a table
+	// that grows copies only itself.
+	shards = 1 << shardBits
 )
 
 // NewLocal returns an empty store: every bucket is full.

@@ -2,7 +2,6 @@ package quota
 
 import (
 	"fmt"
-	"math/bits"
 	"strconv"
 	"time"
 )
@@ -52,13 +51,23 @@ func NewRate(requests int64, period time.Duration, burst int64) (Rate, error) {
 		return Rate{}, fmt.Errorf("burst must be from 1 to %d, not %d", MaxRequests, burst)
 	}
 	interval := intervalOf(requests, period)
-	hi, horizon := bits.Mul64(uint64(burst), uint64(interval))
-	if hi != 0 || horizon > uint64(maxHorizon) {
+	if most := maxBurst(interval); burst > most {
 		return Rate{}, fmt.Errorf("burst of %d at %d requests per %v would take more than %d days to refill; it can be at most %d",
-			burst, requests, period, MaxRefill/(24*time.Hour), int64(maxHorizon/interval))
+			burst, requests, period, MaxRefill/(24*time.Hour), most)
 	}
-	return Rate{requests: requests, burst: burst, period: period, interval: interval, horizon: span(horizon)}, nil
+	return Rate{requests: requests, burst: burst, period: period, interval: interval, horizon: span(burst) * interval}, nil
 }
+
+// MaxBurst returns the largest burst with which [NewRate] accepts a rate of so many requests per period: what refills
+// within [MaxRefill], and at most [MaxRequests]. It is 0 for requests or periods that NewRate refuses.
+func MaxBurst(requests int64, period time.Duration) int64 {
+	if requests < 1 || requests > MaxRequests || period < MinPeriod || period > MaxPeriod || period%time.Second != 0 {
+		return 0
+	}
+	return maxBurst(intervalOf(requests, period))
+}
+
+func maxBurst(interval span) int64 { return min(int64(maxHorizon/interval), MaxRequests) }
 
 // Requests returns the number of requests per [Rate.Period]; 0 for the zero Rate.
 func (r Rate) Requests() int64 { return r.requests }

@@ -72,3 +72,38 @@ func TestRateString(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Promise: MaxBurst is the boundary of what NewRate accepts.
+func TestMaxBurst(t *testing.T) {
+	for _, tc := range []struct {
+		requests int64
+		period   time.Duration
+		want     int64
+	}{
+		{1, 24 * time.Hour, 208},
+		{1, time.Minute, 300239},
+		{60, time.Minute, 18014398},
+		{50_000, time.Second, 900719925474},
+		{MaxRequests, time.Second, MaxRequests},
+		{0, time.Second, 0},
+		{-1, time.Second, 0},
+		{MaxRequests + 1, time.Second, 0},
+		{1, time.Millisecond, 0},
+		{1, 48 * time.Hour, 0},
+		{1, 1500 * time.Millisecond, 0},
+	} {
+		got := MaxBurst(tc.requests, tc.period)
+		if got != tc.want {
+			t.Errorf("%d per %v: %d, want %d", tc.requests, tc.period, got, tc.want)
+		}
+		if got == 0 {
+			continue
+		}
+		if _, err := NewRate(tc.requests, tc.period, got); err != nil {
+			t.Error(err)
+		}
+		if _, err := NewRate(tc.requests, tc.period, got+1); err == nil {
+			t.Errorf("%d per %v: one more than %d is accepted", tc.requests, tc.period, got)
+		}
+	}
+}
