@@ -162,7 +162,10 @@ func readHotSet(r io.Reader, limit int) (hotSetHeader, []*entry, error) {
 	for lines.Scan() {
 		line := lines.Bytes()
 		if bytes.HasPrefix(line, []byte(`{"records":`)) {
-			return header, entries, checkTrailer(line, records, crc.Sum32(), lines)
+			if err := checkTrailer(line, records, crc.Sum32(), lines); err != nil {
+				return header, nil, err
+			}
+			return header, entries, nil
 		}
 		crc.Write(line)
 		records++

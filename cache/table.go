@@ -190,7 +190,7 @@ func (t *table) evictOldest() {
 // resize changes the bound and evicts what is too much.
 func (t *table) resize(size int) {
 	t.size.Store(int64(size))
-	for t.count.Load() > int64(size) {
+	for t.count.Load() > t.size.Load() { // not size: somebody else may resize too
 		t.evictOldest()
 	}
 }
