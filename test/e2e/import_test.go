@@ -191,6 +191,44 @@ func TestImportProgress(t *testing.T) {
 	}
 }
 
+// Promise: what an import writes, however large, is served by running gateways within two poll intervals, also where
+// they remember a tenant as unknown or have an older state in their cache.
+func TestImportBesideGateway(t *testing.T) {
+	const poll = time.Second
+	onEachBackend(t, func(t *testing.T, b backend) {
+		u := startUpstreams(t)
+		b.load(t, someTenants(u))
+		g := harness.Start(t, harness.Options{
+			Tenants: b.directive("poll_interval 1s") + "cache {\nttl 1h\nnegative_ttl 1h\n}",
+			Site:    fmt.Sprintf(refusingSite, ""),
+			Env:     b.env(),
+			Plain:   true,
+		})
+		for host, want := range map[string]int{"acme.app.test": 200, "globex.app.test": 200, "t4999.app.test": 404} {
+			if err := g.Expect(t.Context(), host, want, "")(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := someTenants(u)
+		d.Tenants[0].Status = "suspended"
+		d.Tenants[1].Environments[0].Upstreams = []string{u.dev.Address}
+		for n := range 5000 {
+			d.Tenants = append(d.Tenants, tenant{Slug: fmt.Sprintf("t%d", n), Name: "T", Plan: "free", Environments: []environment{{
+				Slug: "production", Name: "P", Type: "production", Upstreams: []string{u.globex.Address},
+			}}})
+		}
+		b.load(t, d)
+		committed := time.Now()
+		for _, condition := range []func() error{
+			g.Expect(t.Context(), "acme.app.test", 403, ""),
+			g.Expect(t.Context(), "globex.app.test", 200, "acme-dev"),
+			g.Expect(t.Context(), "t4999.app.test", 200, "globex"),
+		} {
+			harness.Eventually(t, 2*poll-time.Since(committed), condition)
+		}
+	})
+}
+
 // state is what a registry holds, as far as an import may change it.
 type state struct {
 	tenants, environments, domains, plans int

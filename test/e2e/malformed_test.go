@@ -40,7 +40,7 @@ func TestMalformed(t *testing.T) {
 		expectClientError(t, g, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 	}
 	for _, path := range []string{
-		"/t/", "/t//dev", "/t/acme%2Fdev/x", "/t/acme%2fdev", "/t/%2Facme/dev", "/t/acme%5Cdev/", "/t/acme/%2e%2e/globex/", "/t/acme%00/dev",
+		"/t/", "/t//dev", "/t/acme/../globex/dev/", "/t/./acme/dev", "/t/acme/./", "//t/acme/dev/", "/t/acme%2Fdev/x", "/t/acme%2fdev", "/t/%2Facme/dev", "/t/acme%5Cdev/", "/t/acme/%2e%2e/globex/", "/t/acme%00/dev",
 		"/t/acme%/dev", "/t/acme%zz/dev", "/t/acme%2/dev", "/t/acme%C0%AF/dev", "/t/" + long + "/dev", "/t/acme/" + long, "/t/ACME_/dev", "/t/acme/de_v/",
 		"/t/acme;x/dev", "/t/a%20b/dev", "/t/%61cme%2f/dev", "/t/{tenant}/dev", "/?tenant=", "/?tenant=acme&tenant=globex", "/?tenant=acme%00",
 		"/?tenant=" + long, "/?tenant=a%2Fb", "/?tenant=%zz", "/?tenant=acme;tenant=globex", "/?environment=dev", "/?tenant=acme&environment=%ff",

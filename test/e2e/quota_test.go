@@ -66,3 +66,47 @@ func TestRateLimit(t *testing.T) {
 		}
 	})
 }
+
+// Promise: an environment's own limit comes on top of its tenant's, which counts across all environments; and a request
+// that one of the two refuses spends from neither.
+func TestEnvironmentRateLimit(t *testing.T) {
+	t.Parallel()
+	const tenantBurst, devBurst = 10, 2
+	u := startUpstreams(t)
+	b := fileBackend(t)
+	d := someTenants(u)
+	// One request a minute: nothing comes back while the test runs.
+	d.Tenants[0].Quotas = map[string]int{"apiRateLimit": 1, "burst": tenantBurst}
+	d.Tenants[0].Environments[1].Quotas = map[string]int{"apiRateLimit": 1, "burst": devBurst}
+	b.load(t, d)
+	g := harness.Start(t, harness.Options{Tenants: b.directive(""), Site: fmt.Sprintf(refusingSite, "headers X-RateLimit")})
+
+	count := func(host string, requests int) (allowed int) {
+		t.Helper()
+		for range requests {
+			switch answer := g.Get(t, host, "/"); answer.Status {
+			case 200:
+				allowed++
+			case 429:
+			default:
+				t.Fatalf("%s: status %d: %s", host, answer.Status, answer.Body)
+			}
+		}
+		return allowed
+	}
+	if got := count("acme--dev.app.test", 20); got != devBurst {
+		t.Errorf("%d requests for dev were allowed, want %d", got, devBurst)
+	}
+	refused := g.Get(t, "acme--dev.app.test", "/")
+	for _, policy := range []string{`"requests";q=`, `"environment";q=`} {
+		if got := refused.Header.Get("RateLimit-Policy"); !strings.Contains(got, policy) {
+			t.Errorf("RateLimit-Policy is %q, without %s", got, policy)
+		}
+	}
+	if refused.Header.Get("X-RateLimit-Limit") == "" {
+		t.Errorf("there is no X-RateLimit-Limit among %v", refused.Header)
+	}
+	if got := count("acme.app.test", 20); got != tenantBurst-devBurst {
+		t.Errorf("%d requests for production were allowed, want %d: what dev was refused must not be spent", got, tenantBurst-devBurst)
+	}
+}

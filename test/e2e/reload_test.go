@@ -119,3 +119,33 @@ func TestReloadKeepsTheCache(t *testing.T) {
 		t.Errorf("upstream %s answered", got)
 	}
 }
+
+// Promise: a reload that names another registry serves that one's tenants, and none of the former's.
+func TestReloadToAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	u := startUpstreams(t)
+	one, other := fileBackend(t), fileBackend(t)
+	one.load(t, someTenants(u))
+	d := someTenants(u)
+	d.Tenants = d.Tenants[:1]
+	d.Tenants[0].Environments[0].Upstreams = []string{u.globex.Address}
+	other.load(t, d)
+	options := func(b backend) harness.Options {
+		return harness.Options{Tenants: b.directive(""), Site: fmt.Sprintf(refusingSite, "")}
+	}
+	g := harness.Start(t, options(one))
+	for host, upstream := range map[string]string{"acme.app.test": "acme-production", "globex.app.test": "globex"} {
+		if err := g.Expect(t.Context(), host, 200, upstream)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := g.Reload(t, options(other)); r.ExitCode != 0 {
+		t.Fatalf("reload: exit code %d\n%s", r.ExitCode, r.Output())
+	}
+	if err := g.Expect(t.Context(), "acme.app.test", 200, "globex")(); err != nil {
+		t.Error(err)
+	}
+	if err := g.Expect(t.Context(), "globex.app.test", 404, "")(); err != nil {
+		t.Error(err)
+	}
+}

@@ -81,7 +81,8 @@ func TestSources(t *testing.T) {
 		{"default", "identify default acme dev", []harness.Ask{{Host: "whatever.test"}}, dev("/")},
 		{
 			"default counts only where nothing else does", "identify subdomain {tenant}.app.test\nidentify default globex",
-			[]harness.Ask{{Host: "acme.app.test"}}, production("/"),
+			[]harness.Ask{{Host: "acme.app.test"}},
+			production("/"),
 		},
 		{
 			"reserved names are no tenants", "identify subdomain {tenant}.app.test\nidentify default globex\nreserve www acme",
