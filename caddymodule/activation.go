@@ -43,9 +43,7 @@ func (rt *runtime) activate(a *activation) error {
 func (rt *runtime) start(a *activation) error {
 	rt.apply(a)
 	err := a.seed.write(rt.ctx, a.store.store, rt.imported, a.logger)
-	switch {
-	case err == nil:
-	case !errors.Is(err, registry.ErrUnavailable):
+	if err != nil && !errors.Is(err, registry.ErrUnavailable) {
 		rt.unapply()
 		return err
 	}
@@ -83,6 +81,7 @@ func (rt *runtime) reload(a *activation) error {
 	}
 	switch {
 	case err == nil:
+		rt.pending = nil // what an older configuration still wanted to write is out of date
 	case !errors.Is(err, registry.ErrUnavailable):
 		return err
 	case fresh && (errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrSchemaTooNew)):
@@ -105,7 +104,7 @@ func (rt *runtime) probe(a *activation) error {
 }
 
 // deactivate ends a configuration. If it was the newest, as after a reload that failed in another app, the one before
-// it decides again.
+// it decides again, and its plans are written again.
 func (rt *runtime) deactivate(a *activation) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -119,7 +118,12 @@ func (rt *runtime) deactivate(a *activation) {
 		rt.pending = nil
 	}
 	if newest && len(rt.active) > 0 {
-		rt.apply(rt.active[len(rt.active)-1])
+		before := rt.active[len(rt.active)-1]
+		rt.apply(before)
+		if err := before.seed.writePlans(rt.ctx, before.store.store, rt.imported); err != nil {
+			before.logger.Warn("the plans could not be written again; trying again", "error", err)
+			rt.postpone(before)
+		}
 	}
 }
 

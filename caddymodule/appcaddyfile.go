@@ -1,8 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,120 +299,6 @@ func (a *App) unmarshalPool(d *caddyfile.Dispenser) error {
 	} else {
 		a.Pools[name] = list
 	}
-	return nil
-}
-
-// parseRequests parses "60/m", "60/m burst 20". Registries keep requests per minute, so that a rate per hour has to
-// be a whole number per minute.
-func parseRequests(args []string) (perMinute, burst int64, err error) {
-	number, unit, ok := strings.Cut(args[0], "/")
-	n, numErr := strconv.ParseInt(number, 10, 64)
-	if !ok || numErr != nil || n < 1 || n > registry.MaxQuota {
-		return 0, 0, fmt.Errorf("requests must be like 60/m, a whole number of at least 1 per s, m or h; not %q", args[0])
-	}
-	switch unit {
-	case "s":
-		if n > registry.MaxQuota/60 {
-			return 0, 0, errors.New("requests: too many per second")
-		}
-		perMinute, burst = n*60, n
-	case "m":
-		perMinute = n
-	case "h":
-		if n%60 != 0 {
-			return 0, 0, errors.New("requests per hour must be a multiple of 60, because limits are kept per minute")
-		}
-		perMinute = n / 60
-	case "d", "day", "month":
-		return 0, 0, errors.New("this version does not enforce requests per day or month; leave the line out")
-	default:
-		return 0, 0, fmt.Errorf("requests must be per s, m or h, like 60/m; not %q", args[0])
-	}
-	switch rest := args[1:]; {
-	case len(rest) == 0:
-		return perMinute, burst, nil
-	case len(rest) != 2 || rest[0] != "burst":
-		return 0, 0, errors.New("after the rate there can only be: burst <n>")
-	default:
-		burst, err = strconv.ParseInt(rest[1], 10, 64)
-		if err != nil || burst < 1 || burst > registry.MaxQuota {
-			return 0, 0, fmt.Errorf("burst must be a whole number of at least 1, not %q", rest[1])
-		}
-		return perMinute, burst, nil
-	}
-}
-
-// upstreamArgs reads the upstreams on a line. Whether pools exist is for later.
-func upstreamArgs(d *caddyfile.Dispenser, to *[]string) error {
-	if *to != nil {
-		return d.Err("upstream is given twice; write all of them on one line")
-	}
-	if *to = d.RemainingArgs(); len(*to) == 0 {
-		return d.ArgErr()
-	}
-	_, err := parseUpstreams(*to)
-	return placed(d, err)
-}
-
-// placed adds file and line to an error, if there is one.
-func placed(d *caddyfile.Dispenser, err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.WrapErr(err)
-}
-
-// oneArg reads the one argument of an option.
-func oneArg(d *caddyfile.Dispenser) (string, error) {
-	var v string
-	if !d.AllArgs(&v) {
-		return "", d.ArgErr()
-	}
-	return v, nil
-}
-
-// duration reads the duration of an option, which is not negative.
-func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	option := d.Val()
-	text, err := oneArg(d)
-	if err != nil {
-		return err
-	}
-	v, err := caddy.ParseDuration(text)
-	if err != nil {
-		return d.Errf("%s: bad duration %q", option, text)
-	}
-	if v < 0 {
-		return d.Errf("%s must not be negative: %s", option, text)
-	}
-	*to = caddy.Duration(v)
-	return nil
-}
-
-// positiveDuration reads the duration of an option, which is above 0.
-func positiveDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	option := d.Val()
-	if err := duration(d, to); err != nil {
-		return err
-	}
-	if *to == 0 {
-		return d.Errf("%s must be above 0", option)
-	}
-	return nil
-}
-
-// positiveInt reads the whole number of an option, which is above 0.
-func positiveInt(d *caddyfile.Dispenser, to *int) error {
-	option := d.Val()
-	text, err := oneArg(d)
-	if err != nil {
-		return err
-	}
-	v, err := strconv.Atoi(text)
-	if err != nil || v < 1 {
-		return d.Errf("%s must be a whole number of at least 1, not %q", option, text)
-	}
-	*to = v
 	return nil
 }
 

@@ -177,6 +177,50 @@ func TestFailedReload(t *testing.T) {
 	}
 }
 
+// TestFailedReloadOfPlans keeps the promise that a plan which a failed reload has changed is what it was.
+func TestFailedReloadOfPlans(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := newServer(t)
+	plan := func(rate string) string {
+		return s.fileRegistry(`{"tenants": [{"slug": "acme", "plan": "tiny"}]}`, "plan tiny {\nrequests "+rate+"\n}")
+	}
+	policy := func() string {
+		res, _ := s.get("acme.app.test", "/")
+		return res.Header.Get("RateLimit-Policy")
+	}
+	s.mustLoad(plan("6000/m"), gate)
+	_, takenPort, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // apps start in any order
+		if err := s.load(plan("9000/m"), gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"); err == nil {
+			t.Fatal("the reload did not fail")
+		}
+	}
+	eventually(t, "the plan is what it was", func() bool { return policy() == `"requests";q=6000;w=60` })
+	res, err := theRuntime(t).source.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "acme"})
+	if err != nil || res.Tenant.Quotas.APIRateLimit != 6000 {
+		t.Errorf("in the registry: %+v, %v", res, err)
+	}
+}
+
+// TestDefaults keeps the promise that nothing needs to be configured: the registry is in Caddy's data directory.
+func TestDefaults(t *testing.T) {
+	s := newServer(t)
+	s.mustLoad("", gate)
+	if res, _ := s.get("acme.app.test", "/"); res.StatusCode != 404 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "data", "caddy", "tenantgate", "tenants.db")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestValidateTouchesNothing keeps the promise that `caddy validate` makes no file and writes into no registry, and
 // says where an import file is wrong.
 func TestValidateTouchesNothing(t *testing.T) {

@@ -214,6 +214,21 @@ respond "{tenant.source} {tenant.slug}/{tenant.environment.slug} {uri}"
 	}
 }
 
+// TestTrustedProxies keeps the promise that a header source can be limited to trusted proxies.
+func TestTrustedProxies(t *testing.T) {
+	s := newServer(t)
+	site := "tenant {\nidentify header {\nfrom_trusted_proxies\n}\n}\nrespond {tenant.slug}\n"
+	r := s.request(http.MethodGet, "any.test", "/", http.Header{"X-Tenant-Id": {"acme"}})
+	s.mustLoad(s.fileRegistry(twoTenants), site)
+	if res, body := s.do(r); res.StatusCode != 400 {
+		t.Errorf("from anybody: %d %s", res.StatusCode, body)
+	}
+	s.mustLoad(s.fileRegistry(twoTenants)+"}\nservers {\ntrusted_proxies static 127.0.0.0/8\n", site)
+	if res, body := s.do(r); res.StatusCode != 200 || body != "acme" {
+		t.Errorf("from a trusted proxy: %d %s", res.StatusCode, body)
+	}
+}
+
 // TestHandleErrors keeps the promise that `errors pass` leaves the answer to handle_errors.
 func TestHandleErrors(t *testing.T) {
 	s := newServer(t)
