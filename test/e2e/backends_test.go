@@ -34,9 +34,15 @@ func sqldBackend(t *testing.T) server {
 	}
 }
 
-// onEachBackend runs a test on a registry in a file and on one on a libSQL server, side by side.
+// onEachBackend runs a test on a registry in a file and on one on a libSQL server, side by side, and beside other
+// tests.
 func onEachBackend(t *testing.T, test func(t *testing.T, b backend)) {
 	t.Parallel()
+	onEachBackendAlone(t, test)
+}
+
+// onEachBackendAlone is [onEachBackend] for tests about time, which say nothing on a machine that is busy with others.
+func onEachBackendAlone(t *testing.T, test func(t *testing.T, b backend)) {
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
 		test(t, fileBackend(t))

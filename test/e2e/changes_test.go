@@ -13,7 +13,7 @@ import (
 // by a gateway that has the old state in its cache, fresh for a long time, or remembers that there was no such tenant.
 func TestChangesByPlainSQL(t *testing.T) {
 	const poll = time.Second
-	onEachBackend(t, func(t *testing.T, b backend) {
+	onEachBackendAlone(t, func(t *testing.T, b backend) {
 		u := startUpstreams(t)
 		d := someTenants(u)
 		d.Tenants = append(d.Tenants,

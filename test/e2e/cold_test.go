@@ -19,7 +19,6 @@ import (
 // Promise: 10,000 requests at once for one cold tenant ask the registry once. The queries are counted on the wire, by
 // the tenant's slug in what the gateway sends to the server: for 10,000 requests it is there as often as for one.
 func TestColdTenantIsLookedUpOnce(t *testing.T) {
-	t.Parallel()
 	const requests = 10_000
 	s := sqldBackend(t)
 	d := document{Plans: []plan{{Name: "pro"}}}

@@ -13,7 +13,7 @@ import (
 // is room again.
 func TestRateLimit(t *testing.T) {
 	const burst, perMinute = 3, 120
-	onEachBackend(t, func(t *testing.T, b backend) {
+	onEachBackendAlone(t, func(t *testing.T, b backend) {
 		u := startUpstreams(t)
 		d := someTenants(u)
 		d.Tenants[1].Quotas = map[string]int{"apiRateLimit": perMinute, "burst": burst}

@@ -11,7 +11,7 @@ import (
 // Promise: a reload loses no request and no quota state, however often; and one that fails leaves what runs untouched.
 func TestReloadUnderLoad(t *testing.T) {
 	const burst, perMinute = 20, 60
-	onEachBackend(t, func(t *testing.T, b backend) {
+	onEachBackendAlone(t, func(t *testing.T, b backend) {
 		u := startUpstreams(t)
 		d := someTenants(u)
 		d.Tenants[1].Quotas = map[string]int{"apiRateLimit": perMinute, "burst": burst}
