@@ -164,6 +164,8 @@ func (s *Store) classifyTransport(err error, text string) error {
 		return s.unavailable("the server has taken a transaction away that took too long", errLock)
 	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op), strings.HasSuffix(text, "EOF"):
 		return s.unavailable("the connection broke: check that the server runs")
+	case strings.Contains(text, "makes no sense"):
+		return s.unavailable(text + ": check that the URL leads to a libSQL server")
 	}
 	return s.unavailable("unexpected answer: " + lastPart(text))
 }

@@ -56,7 +56,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		var r result
 		defer func() {
 			if p := recover(); p != nil { // the driver trusts what the server says
-				r.err = fmt.Errorf("it gave an answer that makes no sense: %v", p)
+				r.err = nonsense(p)
 			}
 			done <- r
 		}()
@@ -125,7 +125,7 @@ func (e *lostError) Unwrap() error {
 func (c *conn) guard(ctx context.Context, err *error) {
 	if p := recover(); p != nil {
 		c.broken = true
-		*err = fmt.Errorf("it gave an answer that makes no sense: %v", p)
+		*err = nonsense(p)
 		return
 	}
 	if *err == nil {
@@ -165,7 +165,40 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 // QueryContext implements driver.QueryerContext. Both transports bring all rows at once, so that only reading blocks.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (r driver.Rows, err error) {
 	defer c.guard(ctx, &err)
-	return c.base.QueryContext(ctx, query, args)
+	base, err := c.base.QueryContext(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return &rows{base: base, columns: base.Columns(), conn: c}, nil
+}
+
+// rows is an answer that may make no sense in any of its rows.
+type rows struct {
+	base    driver.Rows
+	columns []string
+	conn    *conn
+}
+
+// Columns implements driver.Rows.
+func (r *rows) Columns() []string { return r.columns }
+
+// Close implements driver.Rows.
+func (r *rows) Close() error { return r.base.Close() }
+
+// Next implements driver.Rows.
+func (r *rows) Next(dest []driver.Value) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.conn.broken = true
+			err = nonsense(p)
+		}
+	}()
+	return r.base.Next(dest)
+}
+
+// nonsense makes an error of the driver's panic.
+func nonsense(panicked any) error {
+	return fmt.Errorf("it gave an answer that makes no sense: %v", panicked)
 }
 
 // BeginTx implements driver.ConnBeginTx. It takes the write lock at once: a transaction that read first could lose the

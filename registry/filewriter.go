@@ -64,7 +64,7 @@ func (w *fileWriter) exec(ctx context.Context, on querier, query string, args ..
 
 func (w *fileWriter) add(ctx context.Context, ops *operations) error {
 	w.count += ops.count
-	if w.count >= quietAfter && !w.quiet {
+	if w.count >= w.s.quietAfter && !w.quiet {
 		w.quiet = true
 		if err := w.exec(ctx, w.tx, `INSERT INTO sys_guard (flag) VALUES ('quiet')`); err != nil {
 			return err

@@ -53,7 +53,7 @@ func splitStatements(text string) []string {
 			continue
 		}
 		b.WriteString(line + "\n")
-		end := strings.HasSuffix(line, ";")
+		end := strings.HasSuffix(line, ";") && !strings.HasPrefix(strings.TrimSpace(line), "--")
 		if strings.HasPrefix(b.String(), "CREATE TRIGGER") {
 			end = line == "END;"
 		}

@@ -83,7 +83,7 @@ func (w *serverWriter) commit(ctx context.Context) error {
 	if err := w.stage(ctx); err != nil {
 		return err
 	}
-	if w.count >= quietAfter {
+	if w.count >= w.s.quietAfter {
 		if err := w.repeat(ctx, `UPDATE sys_import SET quiet = 1 WHERE id = ?1`, w.id); err != nil {
 			return err
 		}

@@ -50,6 +50,8 @@ type Store struct {
 
 	read, write *sql.DB // one and the same, except with WebSockets
 
+	quietAfter int // see defaultQuietAfter
+
 	ready atomic.Bool // the schema was seen to be ours
 
 	mu       sync.Mutex
@@ -63,7 +65,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, prepared: map[string]*sql.Stmt{}}
+	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, quietAfter: defaultQuietAfter, prepared: map[string]*sql.Stmt{}}
 	if s.token, err = checkAuthToken(o.AuthToken); err != nil {
 		return nil, err
 	}

@@ -158,8 +158,40 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// Pause stops the process without closing its connections (SIGSTOP): the server hangs.
-func (s *Server) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+// Pause stops the process without closing its connections (SIGSTOP): the server hangs. When Pause returns, none of its
+// threads runs any more.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startTimeout); !s.stopped(); {
+		if <-tick.C; time.Now().After(deadline) {
+			t.Fatal("sqld does not stop")
+		}
+	}
+}
+
+// stopped reports whether every thread of the process is in state T (proc(5), /proc/pid/task/tid/stat).
+func (s *Server) stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return true // no such file system here: the signal has to do
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The name of the command stands in parentheses before the state, and may hold anything.
+		if i := bytes.LastIndexByte(text, ')'); i < 0 || i+2 >= len(text) || text[i+2] != 'T' {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume lets a paused server go on.
 func (s *Server) Resume(t testing.TB) { s.signal(t, syscall.SIGCONT) }
