@@ -128,6 +128,19 @@ const (
 	cacheSize = 100_000
 	// identify begins the site of every gateway.
 	identify = "\ttenant {\n\t\tidentify subdomain {tenant}." + domain + "\n\t}\n"
+	// constantHeaders are as many and as long as those that the gateway sends upstream and to the client.
+	constantHeaders = `	request_header X-Tenant-ID 0190a000-0000-7000-8000-000000000001
+	request_header X-Tenant-Slug t0000000
+	request_header X-Tenant-Name "Tenant number 0"
+	request_header X-Tenant-Plan pro
+	request_header X-Tenant-Isolation shared_schema
+	request_header X-Environment-ID 0190a000-0000-7000-8000-000000000011
+	request_header X-Environment-Slug production
+	request_header X-Environment-Type production
+	request_header X-Environment-Region eu-west-1
+	header RateLimit-Policy "\"requests\";q=60000000;w=60"
+	header RateLimit "\"requests\";r=59999999;t=1"
+`
 	// proxySingle forwards to the tenant's only upstream.
 	proxySingle = identify + "\treverse_proxy {tenant.upstream}\n"
 	// proxyDynamic forwards to any of the tenant's upstreams.

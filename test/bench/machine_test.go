@@ -69,6 +69,29 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+// Other work is what the machine did less what the benchmark did.
+func TestOthers(t *testing.T) {
+	all, err := parseMachine("cpu  100 20 30 4000 50 60 70 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+	if want := 158 * clockTick; err != nil || all != want {
+		t.Errorf("got %v, %v, want %v", all, err, want)
+	}
+	for _, bad := range []string{"", "cpu 1 2", "cpu0 1 2 3 4 5 6 7 8 9", "cpu 1 x 3 4 5 6 7 8 9"} {
+		if all, err := parseMachine(bad); err == nil {
+			t.Errorf("parseMachine(%q) = %v, want an error", bad, all)
+		}
+	}
+	began := time.Now()
+	before := meter{at: began, all: 100 * time.Second, ours: 50 * time.Second}
+	after := meter{at: began.Add(2 * time.Second), all: 107 * time.Second, ours: 54 * time.Second}
+	if got := after.others(before); got != 1.5 {
+		t.Errorf("others %v, want 1.5", got)
+	}
+	after.ours += 4 * time.Second // the clocks of processes tick in hundredths, and may be ahead
+	if got := after.others(before); got != 0 {
+		t.Errorf("others %v, want 0", got)
+	}
+}
+
 // Every candidate stands next to each other one in turn, and each round asks each once.
 func TestTurn(t *testing.T) {
 	for round := range 10 {
@@ -129,7 +152,7 @@ func TestWriteTenants(t *testing.T) {
 func TestParseOptionsRefuses(t *testing.T) {
 	for _, args := range []string{
 		"-slice 1500ms", "-slice 0s", "-rounds 0", "-scenarios nothing", "-hot 0", "-hot 11 -tenants 10", "-warm 11 -tenants 10",
-		"-tenants 10000001", "-port 80", "-unknown", "stray",
+		"-tenants 10000001", "-port 80", "-quiet -1", "-unknown", "stray",
 	} {
 		if _, err := parseOptions(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)

@@ -52,6 +52,7 @@ type options struct {
 	GOGC, GOMEMLIMIT      string
 	ProxyCores, Port      int
 	FreshRegistry, Strict bool
+	Quiet                 float64
 }
 
 // parseOptions reads the command line, and prints what is wrong with it to errors.
@@ -73,6 +74,7 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 	f.IntVar(&o.Port, "port", 21800, "first of the 20 ports of 127.0.0.1 that are used")
 	f.BoolVar(&o.FreshRegistry, "fresh", false, "import the registries again instead of using those of the last run")
 	f.BoolVar(&o.Strict, "strict", false, "exit with status 1 when a budget is missed")
+	f.Float64Var(&o.Quiet, "quiet", 0, "wait for, and take slices again until, other work keeps at most so many cores busy; 0 means never")
 	f.StringVar(&o.Output, "o", "", "also write the report to this file")
 	f.DurationVar(&o.Timeout, "timeout", 30*time.Minute, "give up after this time")
 	f.StringVar(&o.Dir, "dir", "test/.tmp/bench", "directory for everything that is written")
@@ -99,6 +101,8 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 		return o, errors.New("-hot and -warm must be from 1 to -tenants")
 	case o.Tenants > maxTenants:
 		return o, fmt.Errorf("-tenants must be at most %d", maxTenants)
+	case o.Quiet < 0:
+		return o, errors.New("-quiet must not be negative")
 	case o.Port < 1024 || o.Port > 65000:
 		return o, errors.New("-port must be from 1024 to 65000")
 	}

@@ -24,6 +24,8 @@ type sample struct {
 	ServerCPU time.Duration
 	// RSS is the server's resident memory at the end of the slice, in bytes.
 	RSS int64
+	// Others is how many cores other work on the machine kept busy.
+	Others float64
 }
 
 // cpuPerRequest returns the server's processor time for each answer, in microseconds.
@@ -48,7 +50,7 @@ func (b *bench) measure(ctx context.Context, candidates []candidate) ([][]sample
 	for round := range b.rounds + 1 {
 		for _, i := range turn(len(candidates), round) {
 			c := candidates[i]
-			s, err := b.slice(ctx, c)
+			s, err := b.quietSlice(ctx, c)
 			if err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", c.Name, round, err)
 			}

@@ -60,16 +60,21 @@ func (r *report) budget(text string, met bool) {
 	r.printf("- %s: %s\n", text, verdict)
 }
 
-// idle warns of candidates that did not keep their cores busy: then something else was measured.
-func (r *report) idle(candidates []candidate, samples [][]sample, cores int) {
+// conditions says what else went on, and warns of candidates that did not keep their cores busy: then something else
+// was measured.
+func (r *report) conditions(candidates []candidate, samples [][]sample, cores int) {
 	var names []string
+	var others []float64
 	for i, c := range candidates {
 		if median(column(samples[i], sample.busy)) < 0.9*float64(cores) {
 			names = append(names, c.Name)
 		}
+		others = append(others, column(samples[i], func(s sample) float64 { return s.Others })...)
 	}
+	s := summarize(others)
+	r.printf("- other work on the machine: %.2f cores in the median slice (%.2f to %.2f)\n", s.Median, s.Min, s.Max)
 	if len(names) > 0 {
-		r.printf("- note: not all of their %d cores were kept busy by %s: upstream, wrk or other work on this machine held them up\n",
+		r.printf("- note: not all of their %d cores were kept busy by %s: upstream, wrk or other work held them up\n",
 			cores, strings.Join(names, "; "))
 	}
 }

@@ -75,14 +75,17 @@ func TestCompare(t *testing.T) {
 }
 
 // Only servers that had cores to spare are noted: they were not what limited the slice.
-func TestIdle(t *testing.T) {
+func TestConditions(t *testing.T) {
 	var out strings.Builder
 	r := report{out: &out}
 	candidates := []candidate{{Name: "plain"}, {Name: "gateway"}}
 	samples := [][]sample{slicesOf(1000), slicesOf(980)}
-	samples[0][0].ServerCPU = 2 * time.Second
-	r.idle(candidates, samples, 2)
-	if text := out.String(); !strings.Contains(text, "by gateway:") || strings.Contains(text, "plain") {
-		t.Errorf("got %q", text)
+	samples[0][0].ServerCPU, samples[0][0].Others = 2*time.Second, 0.5
+	r.conditions(candidates, samples, 2)
+	const want = "" +
+		"- other work on the machine: 0.25 cores in the median slice (0.00 to 0.50)\n" +
+		"- note: not all of their 2 cores were kept busy by gateway: upstream, wrk or other work held them up\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }

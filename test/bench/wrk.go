@@ -62,8 +62,6 @@ type load struct {
 	Read    int64 `json:"read"`
 	Write   int64 `json:"write"`
 	Timeout int64 `json:"timeout"`
-	// CPU is what wrk itself used.
-	CPU time.Duration `json:"-"`
 }
 
 // rate returns the answers per second.
@@ -83,9 +81,7 @@ func (w *wrk) run(ctx context.Context, address string, hosts hostNames, slice ti
 	if err != nil {
 		return load{}, fmt.Errorf("wrk: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	l, err := parseLoad(string(out))
-	l.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return l, err
+	return parseLoad(string(out))
 }
 
 // parseLoad reads the line that wrk.lua prints from all that wrk printed.
