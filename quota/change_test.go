@@ -118,3 +118,58 @@ func TestRollBackAfterTimeHasPassed(t *testing.T) {
 		}
 	})
 }
+
+// Promise: what is taken back from a bucket, or pardoned to it, never overwrites what another request does to it at
+// the same moment. The other request comes while the clock is read, between looking at the bucket and changing it.
+func TestAnotherRequestAtTheSameMoment(t *testing.T) {
+	r := mustRate(t, 60, time.Minute, 20)
+	setup := func() (*clock, *Local, *func()) {
+		clk, meanwhile := newClock(), new(func())
+		return clk, NewLocal(LocalOptions{Now: func() time.Time {
+			if f := *meanwhile; f != nil {
+				*meanwhile = nil
+				f()
+			}
+			return clk.Now()
+		}}), meanwhile
+	}
+
+	t.Run("taking back", func(t *testing.T) {
+		clk, l, meanwhile := setup()
+		limits, out := one(r), make([]Status, 1)
+		at := instantOf(clk.Now(), l.epoch)
+		b := []bucket{{}}
+		l.spend(&b[0], &limits[0], at, 2)
+		*meanwhile = func() { l.Take(clk.Now(), 5, limits, out) }
+		l.rollBack(limits, b, at, 2)
+		if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 15 {
+			t.Errorf("%d remain, want 15", out[0].Remaining)
+		}
+	})
+
+	t.Run("pardoning", func(t *testing.T) {
+		clk, l, meanwhile := setup()
+		small, out := mustRate(t, 60, time.Minute, 2), make([]Status, 1)
+		l.Take(clk.Now(), 10, one(r), out)
+		*meanwhile = func() { l.Take(clk.Now(), 5, one(r), out) }
+		if l.Take(clk.Now(), 1, one(small), make([]Status, 1)) {
+			t.Error("admitted with ten seconds of debt in a bucket of two")
+		}
+		if l.Take(clk.Now(), 0, one(r), out); out[0].Remaining != 5 {
+			t.Errorf("%d remain, want 5: there was no pardon while another spent", out[0].Remaining)
+		}
+	})
+
+	t.Run("a duplicate key loses to itself while another spends", func(t *testing.T) {
+		clk, l, meanwhile := setup()
+		out := make([]Status, 2)
+		both := []Limit{one(r)[0], one(r)[0]}
+		*meanwhile = func() { l.Take(clk.Now(), 3, both[:1], make([]Status, 1)) }
+		if l.Take(clk.Now(), 12, both, out) || !out[1].Exceeded {
+			t.Errorf("%+v", out)
+		}
+		if l.Take(clk.Now(), 0, both, out); out[0].Remaining != 17 {
+			t.Errorf("%d remain, want 17", out[0].Remaining)
+		}
+	})
+}

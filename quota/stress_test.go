@@ -119,32 +119,21 @@ func TestStressNeverAboveTheLimit(t *testing.T) {
 	t.Logf("%d admitted and %d buckets swept in %v", total, swept, elapsed)
 }
 
-// Promise: spends and evictions of the same buckets, at once and without end, lose no spend.
+// Promise: spends and evictions of the same buckets, at once and again and again, lose no spend: each time that the
+// buckets are full and a sweep is out for them, each of them admits one request and not two.
 func TestStressEviction(t *testing.T) {
-	const workers, each, tenants = 4, 20_000, 8
+	const workers, steps, tenants = 4, 3000, 4
 	clk := newClock()
 	l := NewLocal(LocalOptions{Now: clk.Now})
-	r := mustRate(t, 1000, time.Second, 3)
-	start := clk.Now()
+	r := mustRate(t, 1000, time.Second, 1)
 	var admitted [tenants]atomic.Int64
-	stop := make(chan struct{})
-	var mover, wg sync.WaitGroup
-	mover.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				// Let all buckets be full every other time, just so.
-				l.Sweep(clk.Add(time.Millisecond))
-			}
-		}
-	})
+	var stop atomic.Bool
+	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(w), 7))
 			out := make([]Status, 1)
-			for range each {
+			for !stop.Load() {
 				tenant := rnd.IntN(tenants)
 				if l.Take(clk.Now(), 1, []Limit{{Key: tenantKey(tenant), Rate: r}}, out) {
 					admitted[tenant].Add(1)
@@ -152,12 +141,24 @@ func TestStressEviction(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
-	close(stop)
-	mover.Wait()
-	for i := range admitted {
-		if n, most := admitted[i].Load(), 3+int64(clk.Now().Sub(start)/time.Millisecond); n > most {
-			t.Errorf("tenant %d: %d admitted, at most %d are allowed", i, n, most)
+	swept := 0
+	for step := range int64(steps) {
+		// Sweep until all have taken what this millisecond gives them: one that gets two has lost a spend.
+		now := clk.Add(time.Millisecond)
+		for taken := false; !taken; {
+			swept += l.Sweep(now)
+			taken = true
+			for i := range admitted {
+				taken = taken && admitted[i].Load() >= step
+			}
 		}
 	}
+	stop.Store(true)
+	wg.Wait()
+	for i := range admitted {
+		if n := admitted[i].Load(); n > 1+steps {
+			t.Errorf("tenant %d: %d admitted, at most %d are allowed", i, n, 1+steps)
+		}
+	}
+	t.Logf("%d buckets swept", swept)
 }
