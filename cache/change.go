@@ -63,7 +63,7 @@ func touchesKey(ch registry.Change, e *entry) bool {
 
 // touchesOwner: the row names the tenant or environment of the answer. A row about one environment leaves the others of
 // its tenant alone, unless the reference left the choice of the environment to the registry, which may now choose
-// another, or named one that was missing.
+// another, or named one that was missing, or names the slug in the row's Key, which may now lead elsewhere.
 func touchesOwner(ch registry.Change, e *entry) bool {
 	if ch.Environment != uuid.Nil && e.resolved != nil && e.resolved.Environment.ID == ch.Environment {
 		return true
@@ -71,7 +71,7 @@ func touchesOwner(ch registry.Change, e *entry) bool {
 	if ch.Tenant == uuid.Nil || ch.Tenant != e.tenant() {
 		return false
 	}
-	return ch.Environment == uuid.Nil || e.resolved == nil || e.ref.Environment == ""
+	return ch.Environment == uuid.Nil || e.resolved == nil || e.ref.Environment == "" || e.ref.Environment == ch.Key
 }
 
 // touchesAny reports whether any of the changes touches e.

@@ -353,3 +353,9 @@ func checkTable(t *testing.T, tab *table) {
 		t.Fatalf("table: %d in LRUs, %d counted, %d indexed, %d by key, bound %d", n, tab.len(), tab.index.Size(), len(byKey), tab.size.Load())
 	}
 }
+
+func (f *fakeRegistry) version(id uuid.UUID) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tenants[id].version
+}

@@ -45,6 +45,9 @@ func TestPollDropsWhatChanged(t *testing.T) {
 			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv}},
 		{"other environment", func() { f.updateEnvs(acme, bump(0), prod) },
 			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "production"), session, byEnv}},
+		{"another environment takes the slug", func() {
+			f.change(func() {}, registry.Change{Entity: "environment", Tenant: acme, Environment: uuid.New(), Key: "dev"})
+		}, []registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv}},
 		{"environment without its tenant", func() { f.change(func() {}, registry.Change{Entity: "environment", Environment: dev}) },
 			[]registry.Reference{byHost("app.test"), bySlug("acme", "dev"), byEnv}},
 		{"moved host", func() { f.setHost("app.test", fakeHost{tenant: globex}) },
