@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +127,75 @@ func BenchmarkHit(b *testing.B) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// BenchmarkNegativeHit is a made-up name that is known to be one.
+func BenchmarkNegativeHit(b *testing.B) {
+	c, now := New(countless{}, Options{NegativeTTL: time.Hour}), time.Now()
+	ref := registry.Reference{Kind: registry.KindSlug, Key: "made-up", Environment: "missing"}
+	_, _ = c.Resolve(b.Context(), ref, now)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.Resolve(context.Background(), ref, now); err == nil {
+				b.Error("found")
+				return
+			}
+		}
+	})
+}
+
+// BenchmarkMiss is a tenant that is not in memory, with a registry that answers at once and a full cache, so that each
+// also evicts one.
+func BenchmarkMiss(b *testing.B) {
+	c, now := New(countless{}, Options{Size: 10_000}), time.Now()
+	var next atomic.Int64
+	for range 10_000 {
+		_, _ = c.Resolve(b.Context(), slug(int(next.Add(1))), now)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.Resolve(context.Background(), slug(int(next.Add(1))), now); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// BenchmarkChange is one row of the change log applied to a cache of 100,000 tenants.
+func BenchmarkChange(b *testing.B) {
+	for _, entity := range []string{"organization", "plan"} {
+		b.Run(entity, func(b *testing.B) {
+			c, now := New(countless{}, Options{}), time.Now()
+			for i := range benchTenants {
+				_, _ = c.Resolve(b.Context(), slug(i), now)
+			}
+			e := c.entries.get(slug(7))
+			b.ReportAllocs()
+			for b.Loop() {
+				ch := registry.Change{Entity: entity, Tenant: e.tenant(), Key: e.ref.Key}
+				c.drop([]registry.Change{ch})
+				c.entries.put(e)
+			}
+		})
+	}
+}
+
+// BenchmarkSaveHotSet writes 100,000 tenants to disk.
+func BenchmarkSaveHotSet(b *testing.B) {
+	c, now := New(countless{}, Options{HotSet: filepath.Join(b.TempDir(), "hot.json")}), time.Now()
+	for i := range benchTenants {
+		_, _ = c.Resolve(b.Context(), slug(i), now)
+	}
+	for b.Loop() {
+		if err := c.SaveHotSet(); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
