@@ -140,7 +140,9 @@ func BenchmarkStages(b *testing.B) {
 		w := &nullWriter{header: http.Header{}}
 		b.ReportAllocs()
 		for b.Loop() {
-			h.spend(w, st)
+			if refusal := h.spend(w, st); refusal != nil {
+				b.Fatal(refusal)
+			}
 		}
 	})
 	b.Run("inject,browser", func(b *testing.B) {

@@ -1,9 +1,10 @@
 package caddymodule
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,140 +73,72 @@ func references() (n int) {
 	return n
 }
 
-// TestReload keeps the promise that a reload keeps the cache and what was spent from quotas, and applies new options.
-func TestReload(t *testing.T) {
-	s := newServer(t)
-	s.mustLoad(s.fileRegistry(twoTenants), gate)
-	for range 3 {
-		if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 200 {
-			t.Fatalf("before: %d", res.StatusCode)
-		}
-	}
-	before := theRuntime(t)
-	loads := before.cache.Stats().Loads
-
-	s.mustLoad(s.fileRegistry(twoTenants, "cache {\nttl 1h\nsize 500\n}"), gate+"header X-Reloaded yes\n")
-	res, _ := s.get("globex.app.test", "/")
-	if res.StatusCode != 429 {
-		t.Errorf("after the reload: %d; what was spent is forgotten", res.StatusCode)
-	}
-	if res, _ := s.get("acme.app.test", "/"); res.Header.Get("X-Reloaded") != "yes" {
-		t.Error("the new configuration does not serve")
-	}
-	after := theRuntime(t)
-	if after != before || after.cache.Stats().Loads != loads+1 {
-		t.Errorf("same runtime: %v; %d loads after %d", after == before, after.cache.Stats().Loads, loads)
-	}
-	if n := references(); n != 2 {
-		t.Errorf("%d runtimes and stores after the reload, not one of each", n)
-	}
-
-	// Another timeout needs another store, and still the same runtime.
-	tenants := strings.Replace(s.fileRegistry(twoTenants), "poll_interval", "timeout 3s\npoll_interval", 1)
-	s.mustLoad(tenants, gate)
-	if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 429 || theRuntime(t) != before {
-		t.Errorf("after a reload with another timeout: %d", res.StatusCode)
-	}
-	eventually(t, "the old store is closed", func() bool { return references() == 2 })
-}
-
-// theRuntime returns the one runtime.
-func theRuntime(t *testing.T) *runtime {
-	t.Helper()
-	var found *runtime
-	runtimes.Range(func(_, val any) bool {
-		if found != nil {
-			t.Fatal("more than one runtime")
-		}
-		found = val.(*runtime)
-		return true
-	})
-	if found == nil {
-		t.Fatal("no runtime")
-	}
-	return found
-}
-
 // TestFailedReload keeps the promise that a reload that fails, at whatever stage, leaves the running configuration as
-// it was.
-func TestFailedReload(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	_, takenPort, err := net.SplitHostPort(taken.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-
+// TestReloadOfImports keeps the promise that a reload applies an import file if it has changed, and otherwise leaves
+// TestPlanInBoth keeps the promise that a plan which both the configuration and an import file define, equally, is not
+// written back and forth by each start.
+func TestPlanInBoth(t *testing.T) {
 	s := newServer(t)
-	tenants := s.fileRegistry(twoTenants)
-	s.mustLoad(tenants, gate)
-	for range 3 {
-		s.get("globex.app.test", "/")
+	for range 2 {
+		s.mustLoad(s.fileRegistry(twoTenants, "plan free {\nrequests 60/m burst 3\n}"), gate)
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	rt := theRuntime(t)
-	active := rt.active[0]
-	other := "registry file:" + filepath.Join(s.dir, "other.db") + "\n"
-	broken := s.file("broken.json", `{"tenants": [{"slug": "Not A Slug"}]}`)
-	for name, config := range map[string][]byte{
-		"another app does not start":         s.config(tenants+"cache {\nttl 1h\n}\n", gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"),
-		"another app, with another registry": s.config(other, gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"),
-		"a broken import":                    s.config(strings.Replace(tenants, "import_file ", "import_file "+broken+" ", 1), gate),
-		"an import that is not there":        s.config(strings.Replace(tenants, "import_file ", "import_file missing.json ", 1), gate),
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := caddy.Load(config, true); err == nil {
-				t.Fatal("the reload did not fail")
-			}
-			if res, _ := s.get("globex.app.test", "/"); res.StatusCode != 429 {
-				t.Errorf("globex: %d; what was spent is forgotten", res.StatusCode)
-			}
-			if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || body != "acme/production" {
-				t.Errorf("acme: %d %s", res.StatusCode, body)
-			}
-			rt.mu.Lock()
-			defer rt.mu.Unlock()
-			if len(rt.active) != 1 || rt.active[0] != active || rt.source.current.Load() != active.store || rt.ctx.Err() != nil {
-				t.Error("the failed configuration still decides")
-			}
-			if n := references(); n != 2 {
-				t.Errorf("%d runtimes and stores", n)
-			}
-		})
+	if lines := s.logged(`"msg":"imported"`); len(lines) != 1 {
+		t.Errorf("the second start has written something: %q", lines)
 	}
 }
 
-// TestFailedReloadOfPlans keeps the promise that a plan which a failed reload has changed is what it was.
-func TestFailedReloadOfPlans(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+// TestStoreOutlivesItsUsers keeps the promise that a registry is closed only when the last call in it has returned.
+func TestStoreOutlivesItsUsers(t *testing.T) {
+	store, err := registry.Open(registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "tenants.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
-	s := newServer(t)
-	plan := func(rate string) string {
-		return s.fileRegistry(`{"tenants": [{"slug": "acme", "plan": "tiny"}]}`, "plan tiny {\nrequests "+rate+"\n}")
-	}
-	policy := func() string {
-		res, _ := s.get("acme.app.test", "/")
-		return res.Header.Get("RateLimit-Policy")
-	}
-	s.mustLoad(plan("6000/m"), gate)
-	_, takenPort, err := net.SplitHostPort(taken.Addr().String())
-	if err != nil {
+	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // apps start in any order
-		if err := s.load(plan("9000/m"), gate+"}\nhttp://:"+takenPort+" {\nbind 127.0.0.1\n"); err == nil {
-			t.Fatal("the reload did not fail")
-		}
+	usable := func() bool {
+		_, err := store.Changes(t.Context(), 0, 1)
+		return err == nil
 	}
-	eventually(t, "the plan is what it was", func() bool { return policy() == `"requests";q=6000;w=60` })
-	res, err := theRuntime(t).source.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "acme"})
-	if err != nil || res.Tenant.Quotas.APIRateLimit != 6000 {
-		t.Errorf("in the registry: %+v, %v", res, err)
+	p := &pooledStore{store: store}
+	source := &storeSwitch{}
+	source.current.Store(p)
+	if source.acquire() != p || !usable() {
+		t.Fatal("not usable from the beginning")
+	}
+	if err := p.Destruct(); err != nil {
+		t.Fatal(err)
+	}
+	if !usable() {
+		t.Error("closed while a call is in it")
+	}
+	if source.acquire() != nil {
+		t.Error("a new call gets in")
+	}
+	p.release()
+	if usable() {
+		t.Error("still open after the last call")
+	}
+}
+
+// TestLogSwitch keeps the promise that what outlives a configuration logs with the newest one's logger.
+func TestLogSwitch(t *testing.T) {
+	var first, second bytes.Buffer
+	l := newLogSwitch()
+	logger := slog.New(l).With("a", 1).WithGroup("g").With("b", 2)
+	logger.Info("to nobody")
+	l.set(slog.NewTextHandler(&first, nil))
+	logger.Info("one")
+	l.set(slog.NewTextHandler(&second, nil))
+	logger.Info("two", "c", 3)
+	if got := first.String(); !strings.Contains(got, "msg=one a=1 g.b=2") || strings.Contains(got, "two") {
+		t.Errorf("first: %s", got)
+	}
+	if got := second.String(); !strings.Contains(got, "msg=two a=1 g.b=2 g.c=3") || strings.Contains(got, "one") {
+		t.Errorf("second: %s", got)
 	}
 }
 
@@ -381,43 +314,6 @@ func TestHungRegistry(t *testing.T) {
 }
 
 // TestLateUse keeps the promise that a request which is still inside the old configuration when that is cleaned up
-// ends well.
-func TestLateUse(t *testing.T) {
-	entered, release := make(chan struct{}), make(chan struct{})
-	slow := newSlow(t, entered, release)
-	s := newServer(t)
-	site := "tenant {\nidentify subdomain {tenant}.app.test\n}\nreverse_proxy " + slow + "\n"
-	s.mustLoad(s.fileRegistry(twoTenants), site)
-	done := make(chan int, 1)
-	go func() {
-		res, err := client.Do(s.request(http.MethodGet, "acme.app.test", "/", nil))
-		if err != nil {
-			t.Error(err)
-			done <- 0
-			return
-		}
-		res.Body.Close()
-		done <- res.StatusCode
-	}()
-	<-entered
-	old := theRuntime(t)
-	s.mustLoad("registry file:"+filepath.Join(s.dir, "other.db")+" {\nimport_file "+s.file("other.json", twoTenants)+"\n}", gate)
-	if old.ctx.Err() == nil {
-		t.Error("the old runtime still runs")
-	}
-	// Late lookups find what is cached, and are told that the rest cannot be had.
-	if _, err := old.cache.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "acme"}, time.Now()); err != nil {
-		t.Errorf("late lookup of what is cached: %v", err)
-	}
-	if _, err := old.cache.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "globex"}, time.Now()); !errors.Is(err, registry.ErrUnavailable) {
-		t.Errorf("late lookup: %v", err)
-	}
-	close(release)
-	if status := <-done; status != http.StatusOK {
-		t.Errorf("the request that was inside got %d", status)
-	}
-}
-
 // TestToken keeps the promise that the token can come from the environment, and that its absence is an error which
 // does not show it.
 func TestToken(t *testing.T) {

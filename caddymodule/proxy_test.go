@@ -147,7 +147,7 @@ func TestUpstreamRateLimit(t *testing.T) {
 func TestTrailers(t *testing.T) {
 	s := newServer(t)
 	s.mustLoad(s.fileRegistry(tenantsWith(t, map[string][]string{"acme": {newEcho(t, "acme")}})), fmt.Sprintf(dynamicSite, ""))
-	conn, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+s.port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestRateLimit(t *testing.T) {
 		Limit         int64
 		Message       string
 	}
-	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+	if err := json.Unmarshal([]byte(res.Body), &body); err != nil {
 		t.Fatal(err)
 	}
 	if body.Code != "quota_exceeded" || body.Allowed == nil || *body.Allowed || body.ExceededQuota != "apiRateLimit" ||
@@ -68,7 +68,7 @@ func TestRateLimitOfUpstream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := w.Result().Header
+	got := w.Header()
 	if len(got["Ratelimit"]) != 1 || got.Get("RateLimit") == "upstream" || len(got["Ratelimit-Policy"]) != 1 || got.Get("RateLimit-Policy") == "upstream" {
 		t.Errorf("headers: %v", got)
 	}

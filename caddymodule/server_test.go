@@ -111,8 +111,8 @@ func (s *server) request(method, host, path string, header http.Header) *http.Re
 	return r
 }
 
-// do sends a request and returns the response with its body read.
-func (s *server) do(r *http.Request) (*http.Response, string) {
+// do sends a request and returns the response and its body.
+func (s *server) do(r *http.Request) (*response, string) {
 	s.tb.Helper()
 	res, err := client.Do(r)
 	for range 5 {
@@ -131,11 +131,11 @@ func (s *server) do(r *http.Request) (*http.Response, string) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	return res, string(body)
+	return &response{res.StatusCode, res.Header, string(body)}, string(body)
 }
 
 // get is the usual request.
-func (s *server) get(host, path string) (*http.Response, string) {
+func (s *server) get(host, path string) (*response, string) {
 	s.tb.Helper()
 	return s.do(s.request(http.MethodGet, host, path, nil))
 }

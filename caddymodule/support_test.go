@@ -19,7 +19,6 @@ import (
 var (
 	acmeID    = uuid.MustParse("0190a000-0000-7000-8000-000000000001")
 	acmeProd  = uuid.MustParse("0190a000-0000-7000-8000-000000000011")
-	acmeDev   = uuid.MustParse("0190a000-0000-7000-8000-000000000012")
 	globexID  = uuid.MustParse("0190a000-0000-7000-8000-000000000002")
 	globexEnv = uuid.MustParse("0190a000-0000-7000-8000-000000000021")
 )
@@ -109,9 +108,16 @@ func testRequest(method, target string, header http.Header) (*httptest.ResponseR
 	return w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
 }
 
+// response is what a client has got.
+type response struct {
+	StatusCode int
+	Header     http.Header
+	Body       string
+}
+
 // serve runs a request through the handler and returns the response and the request that came out behind it, nil if
 // none did.
-func serve(tb testing.TB, h *Handler, method, target string, header http.Header) (*http.Response, *http.Request) {
+func serve(tb testing.TB, h *Handler, method, target string, header http.Header) (*response, *http.Request) {
 	tb.Helper()
 	w, r := testRequest(method, target, header)
 	var behind *http.Request
@@ -123,7 +129,5 @@ func serve(tb testing.TB, h *Handler, method, target string, header http.Header)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	res := w.Result()
-	tb.Cleanup(func() { res.Body.Close() })
-	return res, behind
+	return &response{w.Code, w.Header(), w.Body.String()}, behind
 }

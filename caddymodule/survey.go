@@ -56,7 +56,7 @@ func survey(path string) (*surveyed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	s := &surveyed{plans: map[string]surveyedPlan{}}
 	names := map[string]bool{}
