@@ -105,6 +105,17 @@ func loosePath(escaped string) (path string, shifty bool) {
 
 func isSlash(c byte) bool { return c == '/' || c == '\\' }
 
+// sentPath returns the escaped path as the client sent it. url.URL.EscapedPath escapes anew when it finds a character
+// that should have been escaped, and then an escaped slash comes out as a plain one: "/a%2Fb\"" as "/a/b%22".
+func sentPath(u *url.URL) string {
+	if u.RawPath != "" {
+		if decoded, err := url.PathUnescape(u.RawPath); err == nil && decoded == u.Path {
+			return u.RawPath
+		}
+	}
+	return u.EscapedPath()
+}
+
 // cutSegment splits an escaped path that begins with "/" into its first segment and the rest, which begins with "/" or
 // is empty.
 func cutSegment(path string) (segment, rest string) {
@@ -118,7 +129,7 @@ func cutSegment(path string) (segment, rest string) {
 func setPath(u *url.URL, p string) {
 	decoded, err := url.PathUnescape(p)
 	if err != nil {
-		return // cannot be: p is a part of what EscapedPath returned
+		return // cannot be: p is a part of what sentPath returned
 	}
 	u.Path, u.RawPath = decoded, ""
 	if u.EscapedPath() != p {

@@ -44,7 +44,7 @@ func (e *Exempt) Match(r *http.Request) bool {
 	if e == nil || r.URL == nil {
 		return false
 	}
-	path := r.URL.EscapedPath()
+	path := sentPath(r.URL)
 	if path == "" || path[0] != '/' || !e.fits(path) {
 		return false
 	}

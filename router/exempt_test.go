@@ -27,6 +27,7 @@ func TestExempt(t *testing.T) {
 		"/auth/../api", "/auth/..", "/auth/.", "/auth/./x", "/auth/x/../../api", "/auth/x/../y", "/auth/%2e%2e/api", "/auth/.%2E/api", "/auth/..;/api",
 		"/auth/..;x=1/api", "/auth/..%2Fapi", "/auth%2F..", "/auth%2Fx", "/auth/x%2Fy", "/auth/%5C..%5Capi", `/auth/..\api`, "/auth/%252e%252e/api",
 		"/auth/%25", "/auth/%00", "/auth/%0d%0a", "//auth/x", "/auth//x", "/auth//", "/%61uth/x", "/x/../auth/x", "/./healthz", "/x/../healthz", "*",
+		`/auth%2F"`,
 	} {
 		if e.Match(request(t, "", target).HTTP) {
 			t.Errorf("%s is exempt", target)

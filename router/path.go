@@ -55,7 +55,7 @@ func (*pathSource) Name() string { return "path" }
 
 // Identify implements [Source].
 func (s *pathSource) Identify(r *Request) (Yield, error) {
-	path := r.HTTP.URL.EscapedPath()
+	path := sentPath(r.HTTP.URL)
 	if path == "" || path[0] != '/' {
 		return Yield{}, nil // CONNECT, or "*"
 	}
@@ -148,7 +148,7 @@ func decodeName(raw string) (string, bool) {
 
 // Rewrite implements [Rewriter].
 func (s strippingPath) Rewrite(r *http.Request) {
-	path := r.URL.EscapedPath()
+	path := sentPath(r.URL)
 	if path == "" || path[0] != '/' {
 		return
 	}

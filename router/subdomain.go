@@ -89,7 +89,7 @@ func (s *subdomainSource) Identify(r *Request) (Yield, error) {
 		if !ok {
 			continue
 		}
-		if s.isReserved(names.tenant) || s.isReserved(names.label) {
+		if s.isReserved(names.tenant) || names.label != names.tenant && s.isReserved(names.label) {
 			return Yield{}, nil
 		}
 		if !names.idna {
