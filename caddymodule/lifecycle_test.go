@@ -73,8 +73,6 @@ func references() (n int) {
 	return n
 }
 
-// TestFailedReload keeps the promise that a reload that fails, at whatever stage, leaves the running configuration as
-// TestReloadOfImports keeps the promise that a reload applies an import file if it has changed, and otherwise leaves
 // TestPlanInBoth keeps the promise that a plan which both the configuration and an import file define, equally, is not
 // written back and forth by each start.
 func TestPlanInBoth(t *testing.T) {
@@ -313,7 +311,6 @@ func TestHungRegistry(t *testing.T) {
 	}
 }
 
-// TestLateUse keeps the promise that a request which is still inside the old configuration when that is cleaned up
 // TestToken keeps the promise that the token can come from the environment, and that its absence is an error which
 // does not show it.
 func TestToken(t *testing.T) {

@@ -68,6 +68,7 @@ func theRuntime(t *testing.T) *runtime {
 	return found
 }
 
+// TestFailedReload keeps the promise that a reload that fails, at whatever stage, leaves the running configuration as
 // it was.
 func TestFailedReload(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -152,6 +153,7 @@ func TestFailedReloadOfPlans(t *testing.T) {
 	}
 }
 
+// TestReloadOfImports keeps the promise that a reload applies an import file if it has changed, and otherwise leaves
 // alone what somebody has changed in the registry since.
 func TestReloadOfImports(t *testing.T) {
 	s := newServer(t)
@@ -194,6 +196,7 @@ func TestReloadMovesTheLog(t *testing.T) {
 	}
 }
 
+// TestLateUse keeps the promise that a request which is still inside the old configuration when that is cleaned up
 // ends well.
 func TestLateUse(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
