@@ -93,6 +93,8 @@ func TestSpoofing(t *testing.T) {
 						"1\r\nx\r\n0\r\n{name}: spoofed\r\n\r\n",
 					"POST {path} HTTP/1.1\r\nHost: acme.app.test\r\nTransfer-Encoding: chunked\r\nTrailer: {underscored}, X-Sum\r\n" +
 						"Connection: Trailer, {name}\r\n\r\n1\r\nx\r\n0\r\n{underscored}: spoofed\r\nX-Sum: 1\r\n\r\n",
+					"POST {path} HTTP/1.1\r\nHost: acme.app.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" +
+						"1\r\nx\r\n0\r\nX-Sum: 1\r\n{name}: spoofed\r\n{underscored}: spoofed\r\n\r\n",
 					"POST {path} HTTP/1.1\r\nHost: acme.app.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n" +
 						"1\r\nx\r\n0\r\n{name}: spoofed\r\n\r\n",
 				} {
