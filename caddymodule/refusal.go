@@ -26,7 +26,7 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, refusal *router.Refusa
 		body = refusal.AppendHTML(body)
 	} else {
 		header.Set("Content-Type", router.ProblemContentType)
-		body = append(refusal.AppendProblem(body, instance(r)), '\n') // the newline is for people with curl
+		body = refusal.AppendProblem(body, instance(r))
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(refusal.Status)
