@@ -142,7 +142,7 @@ func CheckFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	return readDocument(f, newFileIndex(),
 		func(*DocumentPlan) error { return nil },
 		func(*DocumentTenant) error { return nil })

@@ -14,8 +14,8 @@ type reader func(ctx context.Context, each rowsFunc, query string, args ...any) 
 type batch struct {
 	plans   []*DocumentPlan
 	tenants []*DocumentTenant
-	// first is the index of the first tenant in the document, firstPlan that of the first plan.
-	first, firstPlan int
+	// first is the index of the first tenant in the document.
+	first int
 	// records counts what is in the tenants.
 	records int
 }

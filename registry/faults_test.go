@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -342,13 +343,15 @@ func webSocketServer(t *testing.T, messages []string) string {
 		}
 		defer c.Close()
 		b := bufio.NewWriter(rw)
-		io.WriteString(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: hrana1\r\n"+
+		fmt.Fprint(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: hrana1\r\n"+
 			"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
 		for _, m := range messages {
 			b.Write([]byte{0x81, byte(len(m))}) // a text frame of less than 126 bytes
-			io.WriteString(b, m)
+			fmt.Fprint(b, m)
 		}
-		b.Flush()
+		if err := b.Flush(); err != nil {
+			return // the client has given up
+		}
 		io.Copy(io.Discard, c)
 	}))
 	t.Cleanup(srv.Close)

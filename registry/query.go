@@ -24,7 +24,7 @@ func (s *Store) query(ctx context.Context, each rowsFunc, query string, args ...
 	ctx, cancel := s.call(ctx)
 	defer cancel()
 	if s.target.file != "" {
-		stmt, err := s.prepare(ctx, query)
+		stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // Store.Close does
 		if err != nil {
 			return s.classify(err)
 		}
@@ -73,7 +73,7 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if other := s.prepared[query]; other != nil {
-		_ = stmt.Close() // somebody was faster
+		_ = stmt.Close() //nolint:sqlclosecheck // somebody was faster
 		return other, nil
 	}
 	s.prepared[query] = stmt
