@@ -43,7 +43,7 @@ func Example() {
 	}
 
 	for _, host := range []string{"acme.app.example.com", "initech.app.example.com", "www.app.example.com"} {
-		r := httptest.NewRequest("GET", "https://"+host+"/api/tasks", nil)
+		r := httptest.NewRequestWithContext(context.Background(), "GET", "https://"+host+"/api/tasks", nil)
 		decision, err := rt.Route(r.Context(), &router.Request{HTTP: r, Now: time.Now()})
 		if err != nil {
 			fmt.Println(host, err)
@@ -52,7 +52,7 @@ func Example() {
 		fmt.Println(host, decision.Resolved.Tenant.Slug, "by", decision.Source)
 	}
 
-	r := httptest.NewRequest("GET", "https://acme.app.example.com/api/tasks", nil)
+	r := httptest.NewRequestWithContext(context.Background(), "GET", "https://acme.app.example.com/api/tasks", nil)
 	r.Header.Set("X-Tenant-ID", "globex")
 	_, err = rt.Route(r.Context(), &router.Request{HTTP: r, Now: time.Now()})
 	var refusal *router.Refusal

@@ -70,8 +70,18 @@ func TestQuery(t *testing.T) {
 // TestQueryNames keeps the promise that a parameter that can never work is an error.
 func TestQueryNames(t *testing.T) {
 	for _, names := range [][2]string{
-		{"a&b", ""}, {"a=b", ""}, {"a;b", ""}, {"a b", ""}, {"a+b", ""}, {"a%20", ""}, {"ä", ""}, {"tenant", "tenant"}, {"", "tenant"}, {"x", "#"},
-		{strings.Repeat("x", 200), ""}, {"a\x00", ""},
+		{"a&b", ""},
+		{"a=b", ""},
+		{"a;b", ""},
+		{"a b", ""},
+		{"a+b", ""},
+		{"a%20", ""},
+		{"ä", ""},
+		{"tenant", "tenant"},
+		{"", "tenant"},
+		{"x", "#"},
+		{strings.Repeat("x", 200), ""},
+		{"a\x00", ""},
 	} {
 		if _, err := NewQuery(names[0], names[1], false); err == nil {
 			t.Errorf("NewQuery(%q) is accepted", names)

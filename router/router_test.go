@@ -19,7 +19,10 @@ import (
 func TestNew(t *testing.T) {
 	source := []Source{says("acme")}
 	for _, c := range []Config{
-		{}, {Sources: source}, {Resolver: newWorld()}, {Sources: []Source{nil}, Resolver: newWorld()},
+		{},
+		{Sources: source},
+		{Resolver: newWorld()},
+		{Sources: []Source{nil}, Resolver: newWorld()},
 		{Sources: source, Resolver: newWorld(), Agreement: AgreementFirst + 1},
 	} {
 		if _, err := New(c); err == nil {
