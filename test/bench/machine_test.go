@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -122,13 +121,8 @@ func TestWriteTenants(t *testing.T) {
 	if err := writeTenants(&out, 25, "127.0.0.1:21800"); err != nil {
 		t.Fatal(err)
 	}
-	var document struct {
-		Tenants []struct {
-			Slug         string
-			Environments []struct{ Upstreams []string }
-		}
-	}
-	if err := json.Unmarshal(out.Bytes(), &document); err != nil {
+	document, err := registry.ParseDocument(&out)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if n := len(document.Tenants); n != 27 {
@@ -139,10 +133,9 @@ func TestWriteTenants(t *testing.T) {
 		t.Errorf("host name %s does not belong to %s", host, last.Slug)
 	}
 	for _, tenant := range document.Tenants {
-		if !registry.ValidSlug(tenant.Slug) {
-			t.Errorf("slug %q", tenant.Slug)
-		}
-		if upstream := tenant.Environments[0].Upstreams[0]; upstream != "127.0.0.1:21800" {
+		if len(tenant.Environments) != 1 || len(tenant.Environments[0].Upstreams) != 1 {
+			t.Errorf("%s: environments %+v, want one with one upstream", tenant.Slug, tenant.Environments)
+		} else if upstream := tenant.Environments[0].Upstreams[0].String(); !strings.HasSuffix(upstream, "127.0.0.1:21800") {
 			t.Errorf("%s: upstream %s", tenant.Slug, upstream)
 		}
 	}

@@ -28,29 +28,48 @@ func profileGateway(ctx context.Context, b *bench) error {
 	if err := warm(ctx, gateway.Address, hostNames{tenantHosts, 10}, 1000); err != nil {
 		return err
 	}
-	b.report.section("Profile", "What the gateway's own functions take of all, cumulated, `reverse_proxy` left out, while it forwards for 10 tenants.")
-	for _, kind := range []struct{ Name, Path, Index string }{
-		{"processor", "profile", "samples"}, {"allocations", "allocs", "alloc_objects"}, {"allocated bytes", "allocs", "alloc_space"},
+	b.report.section("Profile", "What the gateway's own functions take of all, cumulated, `reverse_proxy` left out.")
+	for _, work := range []struct {
+		Name  string
+		Hosts hostNames
+	}{
+		{"forwarding", hostNames{tenantHosts, 10}},
+		{"refusing", hostNames{limitedHost, 1}},
 	} {
-		file := filepath.Join(b.runDir, kind.Index+".pb.gz")
-		fetched := make(chan error, 1)
-		go func() { fetched <- fetchProfile(ctx, gateway.Admin, kind.Path, file) }()
-		l, err := b.wrk.run(ctx, gateway.Address, hostNames{tenantHosts, 10}, profileLength+time.Second)
-		if fetchErr := <-fetched; err == nil {
-			err = fetchErr
+		for _, kind := range []struct{ Name, Path, Index string }{
+			{"processor", "profile", "samples"},
+			{"allocations", "allocs", "alloc_objects"},
+			{"allocated bytes", "allocs", "alloc_space"},
+		} {
+			file := filepath.Join(b.runDir, work.Name+"-"+kind.Index+".pb.gz")
+			fetched := make(chan error, 1)
+			go func() { fetched <- fetchProfile(ctx, gateway.Admin, kind.Path, file) }()
+			l, err := b.wrk.run(ctx, gateway.Address, work.Hosts, profileLength+time.Second)
+			if fetchErr := <-fetched; err == nil {
+				err = fetchErr
+			}
+			if err != nil {
+				return err
+			}
+			top, err := b.pprof(ctx, kind.Index, file)
+			if err != nil {
+				return err
+			}
+			b.report.printf("%s, %s, at %.0f requests/s:\n\n```\n%s```\n\n", upperFirst(work.Name), kind.Name, l.rate(), top)
 		}
-		if err != nil {
-			return err
-		}
-		// Everything else is a frame of the tenant handler, because it calls what comes after it: reverse_proxy is left out.
-		top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-sample_index", kind.Index, "-top", "-cum", "-nodecount", "60",
-			"-show", "tenantgate/tenantgate", "-ignore", "reverseproxy", b.gateway, file).Output()
-		if err != nil {
-			return fmt.Errorf("go tool pprof: %w", err)
-		}
-		b.report.printf("%s, at %.0f requests/s:\n\n```\n%s```\n\n", upperFirst(kind.Name), l.rate(), tail(string(top)))
 	}
 	return nil
+}
+
+// pprof returns what the project's functions take. All that comes after the tenant handler runs in a frame of it, so
+// reverse_proxy is left out.
+func (b *bench) pprof(ctx context.Context, index, file string) (string, error) {
+	top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-sample_index", index, "-top", "-cum", "-nodecount", "60",
+		"-show", "tenantgate/tenantgate", "-ignore", "reverseproxy", b.gateway, file).Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool pprof: %w", err)
+	}
+	return tail(string(top)), nil
 }
 
 // tail leaves out the first lines of pprof's, which name files and the time.
