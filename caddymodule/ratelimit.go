@@ -21,23 +21,35 @@ const (
 const quotaRateLimit = "apiRateLimit"
 
 // appendLimits appends the rate limits of res: the tenant's, which counts across its environments, and the
-// environment's own on top. A rate that nothing can mean (a registry written by hand) is no limit.
+// environment's own on top.
 func appendLimits(limits []quota.Limit, res *registry.Resolved) []quota.Limit {
 	if q := &res.Tenant.Quotas; q.APIRateLimit != 0 {
-		if rate, err := quota.NewRate(q.APIRateLimit, time.Minute, q.Burst); err == nil {
-			limits = append(limits, quota.Limit{
-				Name: policyTenant, Key: quota.Key{Scope: quota.ScopeTenant, ID: res.Tenant.ID}, Rate: rate,
-			})
-		}
+		limits = append(limits, quota.Limit{
+			Name: policyTenant, Key: quota.Key{Scope: quota.ScopeTenant, ID: res.Tenant.ID}, Rate: rateOf(q),
+		})
 	}
 	if q := &res.Environment.Quotas; q.APIRateLimit != 0 {
-		if rate, err := quota.NewRate(q.APIRateLimit, time.Minute, q.Burst); err == nil {
-			limits = append(limits, quota.Limit{
-				Name: policyEnvironment, Key: quota.Key{Scope: quota.ScopeEnvironment, ID: res.Environment.ID}, Rate: rate,
-			})
-		}
+		limits = append(limits, quota.Limit{
+			Name: policyEnvironment, Key: quota.Key{Scope: quota.ScopeEnvironment, ID: res.Environment.ID}, Rate: rateOf(q),
+		})
 	}
 	return limits
+}
+
+// rateOf returns the rate of quotas that have one. What no rate can be (a plan's slow rate with a tenant's large burst, a
+// registry written by hand) becomes the nearest one that can: never no limit at all.
+func rateOf(q *registry.Quotas) quota.Rate {
+	rate, err := quota.NewRate(q.APIRateLimit, time.Minute, q.Burst)
+	if err != nil {
+		requests := min(max(q.APIRateLimit, 1), quota.MaxRequests)
+		burst := q.Burst
+		if burst == 0 {
+			burst = requests
+		}
+		// It cannot fail: requests and burst are within their bounds.
+		rate, _ = quota.NewRate(requests, time.Minute, min(max(burst, 1), quota.MaxBurst(requests, time.Minute)))
+	}
+	return rate
 }
 
 // overQuota is the refusal of a request that a limit has refused.

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"testing"
 
@@ -49,6 +50,23 @@ func TestRateLimit(t *testing.T) {
 	}
 	if res, _ := serve(t, h, http.MethodGet, "http://acme.app.test/", nil); res.Header.Get("RateLimit") != "" {
 		t.Errorf("a tenant without limits has RateLimit %s", res.Header.Get("RateLimit"))
+	}
+}
+
+// TestRateOf keeps the promise that quotas with a rate always limit, also where a plan's rate and a tenant's burst do not
+// fit together, or a registry was written by hand.
+func TestRateOf(t *testing.T) {
+	for _, q := range []registry.Quotas{
+		{APIRateLimit: 60, Burst: 20},
+		{APIRateLimit: 1, Burst: registry.MaxQuota},
+		{APIRateLimit: registry.MaxQuota, Burst: registry.MaxQuota},
+		{APIRateLimit: math.MaxInt64},
+		{APIRateLimit: -1, Burst: -1},
+		{APIRateLimit: 60, Burst: math.MinInt64},
+	} {
+		if rateOf(&q).IsZero() {
+			t.Errorf("%d requests a minute, burst %d: no limit", q.APIRateLimit, q.Burst)
+		}
 	}
 }
 

@@ -92,33 +92,29 @@ func (rt *runtime) waitReady(ctx context.Context, limit time.Duration) bool {
 // run starts the loops, once.
 func (rt *runtime) run() {
 	rt.loops.Go(func() { rt.cache.Run(rt.ctx) })
-	rt.loops.Go(rt.sweep)
+	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
+	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }
 
 const (
-	// sweepInterval is how often quota state that has become idle is removed.
-	sweepInterval = time.Minute
 	// trimInterval is how often old rows of the change log are removed.
 	trimInterval = time.Hour
 	// changesKept is how long the change log is kept. A gateway that was away for longer drops its whole cache.
 	changesKept = 24 * time.Hour
 )
 
-// sweep keeps the memory of quotas and the registry's change log small.
-func (rt *runtime) sweep() {
-	sweep, trim := time.NewTicker(sweepInterval), time.NewTicker(trimInterval)
-	defer sweep.Stop()
-	defer trim.Stop()
+// trim keeps the registry's change log small.
+func (rt *runtime) trim() {
+	ticker := time.NewTicker(trimInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-rt.ctx.Done():
 			return
-		case now := <-sweep.C:
-			rt.quota.Sweep(now)
-		case now := <-trim.C:
+		case now := <-ticker.C:
 			if _, err := rt.source.TrimChanges(rt.ctx, now.Add(-changesKept)); err != nil && rt.ctx.Err() == nil {
 				rt.logger.Debug("the change log was not trimmed", "error", err)
 			}
