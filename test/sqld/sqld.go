@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tenantgate/tenantgate/test/harness"
 )
 
 // startTimeout bounds how long a server may take until it answers.
@@ -37,7 +38,7 @@ type Options struct {
 type Server struct {
 	binary string
 	dir    string
-	port   int
+	addr   string // host:port
 	args   []string
 	key    ed25519.PrivateKey // nil: no authentication
 
@@ -84,9 +85,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(s.Stop)
 	var err error
 	for range 5 { // the free port may be taken by another process before sqld binds it
-		if s.port, err = freePort(); err != nil {
-			t.Fatal(err)
-		}
+		s.addr = harness.FreeAddress(t)
 		if err = s.start(); err == nil {
 			return s
 		}
@@ -97,13 +96,13 @@ func Start(t testing.TB, o Options) *Server {
 }
 
 // URL is the server's address for Hrana over HTTP.
-func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.port) }
+func (s *Server) URL() string { return "http://" + s.addr }
 
 // WSURL is the server's address for Hrana over WebSocket.
-func (s *Server) WSURL() string { return fmt.Sprintf("ws://127.0.0.1:%d", s.port) }
+func (s *Server) WSURL() string { return "ws://" + s.addr }
 
 // Addr is the server's host:port.
-func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+func (s *Server) Addr() string { return s.addr }
 
 // Token returns a token that the server accepts, with the given claims: none for everything, {"a": "ro"} for read
 // only, {"exp": …} for a limited time. It is empty for a server without authentication.
@@ -266,14 +265,4 @@ func healthy(ctx context.Context, url string) bool {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
-}
-
-// freePort asks the kernel for a loopback port that nobody uses now.
-func freePort() (int, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
