@@ -150,6 +150,11 @@ func TestEnvironments(t *testing.T) {
 	host := func(h string) *fakeHost {
 		return &fakeHost{fake{name: "domain", yield: Yield{Reference: registry.Reference{Kind: registry.KindHost, Key: h}, Soft: true}}}
 	}
+	softly := func(ref registry.Reference) *fake {
+		return &fake{name: "guest", yield: Yield{Reference: ref, Soft: true}}
+	}
+	// A second slug that the registry still knows, as after a tenant was renamed.
+	w.byRef[slug("acme-old", "")], w.known[slug("acme-old", "")] = w.byRef[slug("acme", "")], w.known[slug("acme", "")]
 	fallback := func(tenant, env string) Source { return must(NewDefault(tenant, env)) }
 	for _, c := range []struct {
 		name                           string
@@ -185,6 +190,12 @@ func TestEnvironments(t *testing.T) {
 		{"tokens with different ones", []Source{proven("j", slug("acme", "dev")), proven("k", slug("acme", "production"))}, CodeTenantConflict, CodeTenantConflict, "acme/dev"},
 		{"other tenant's is not lent", []Source{named("a", slug("acme", "")), named("b", slug("globex", "production"))}, CodeTenantConflict, "acme/production", "acme/production"},
 		{"unknown tenant's is not lent", []Source{named("a", slug("acme", "")), named("b", slug("nobody", "dev"))}, CodeTenantConflict, "acme/production", "acme/production"},
+		{"lent by token before header", []Source{proven("j", slug("acme", "")), named("a", slug("acme", "production")), proven("k", slug("acme", "dev"))}, CodeTenantConflict, "acme/dev", "acme/dev"},
+		{"another slug of the same", []Source{named("a", slug("acme", "")), named("b", slug("acme-old", ""))}, "acme/production", "acme/production", "acme/production"},
+		{"unknown by another slug", []Source{named("a", slug("acme", "")), named("b", slug("acme-old", "qa"))}, CodeEnvironmentNotFound, CodeEnvironmentNotFound, CodeEnvironmentNotFound},
+		{"soft, lent", []Source{softly(slug("acme", "")), named("b", only("dev"))}, "acme/dev", "acme/dev", "acme/dev"},
+		{"soft, unknown in a known tenant", []Source{softly(slug("acme", "qa"))}, CodeEnvironmentNotFound, CodeEnvironmentNotFound, CodeEnvironmentNotFound},
+		{"soft, unknown", []Source{softly(slug("nobody", "qa"))}, CodeTenantNotFound, CodeTenantNotFound, CodeTenantNotFound},
 		{"default", []Source{fallback("acme", "")}, "acme/production", "acme/production", "acme/production"},
 		{"default with its own", []Source{fallback("acme", "dev")}, "acme/dev", "acme/dev", "acme/dev"},
 		{"default gives way", []Source{named("a", slug("globex", "")), fallback("acme", "dev")}, "globex/production", "globex/production", "globex/production"},
@@ -204,6 +215,22 @@ func TestEnvironments(t *testing.T) {
 				t.Errorf("%s, %s: %s, want %s", c.name, mode, got, want)
 			}
 		}
+	}
+}
+
+// TestChangeInBetween keeps the promise that a slug which changes hands between two questions of one request leads to
+// neither tenant.
+func TestChangeInBetween(t *testing.T) {
+	w := newWorld()
+	w.fail = func(ref registry.Reference) error {
+		if ref == slug("acme", "") {
+			w.byRef[slug("acme", "dev")] = w.byRef[slug("globex", "")] // from the next question on
+		}
+		return nil
+	}
+	rt := newRouter(t, w, says("acme"), &fake{name: "path", yield: Yield{Reference: slug("acme", "dev")}})
+	if got := outcome(rt.Route(context.Background(), request(t, "", "/"))); got != CodeTenantConflict {
+		t.Error(got)
 	}
 }
 

@@ -27,9 +27,8 @@ type strippingPath struct{ *pathSource }
 //   - a "." or ".." segment anywhere in the path, before the pattern's segments or after them, in any spelling (escaped,
 //     escaped over and over, with ";" parameters, between escaped slashes or backslashes), whether or not the path fits: a server
 //     that resolves it sees another path ("/x/../t/acme", "/t/acme/..%2Fglobex");
-//   - a path that fits, fits not, or names somebody else when it is read as the most obliging server would: unescaped
-//     repeatedly, backslashes as slashes, parameters cut off, empty segments merged ("//t/acme", "/t%2Facme",
-//     "/t;x/acme", "/%2574/acme");
+//   - a path that only fits when it is read as the most obliging server would: unescaped repeatedly, backslashes as
+//     slashes, parameters cut off, empty segments merged ("//t/acme", "/t%2Facme", "/t;x/acme", "/%2574/acme");
 //   - a variable's segment that is no valid name: an escaped slash, backslash, percent sign or NUL, ";", or nothing.
 //
 // With strip, the segments are removed from what is forwarded. What is left begins with exactly one slash; a rest that
@@ -66,7 +65,8 @@ func (s *pathSource) Identify(r *Request) (Yield, error) {
 		if shifty {
 			return Yield{}, s.invalid
 		}
-		if other, fits := s.match(loose); fits != ok || fits && !m.same(other) {
+		// A path that fits as it is and gives valid names has nothing in these segments that could be read in another way.
+		if _, fits := s.match(loose); fits && !ok {
 			return Yield{}, s.invalid
 		}
 	}
@@ -88,11 +88,6 @@ func (s *pathSource) Identify(r *Request) (Yield, error) {
 // pathMatch is what a pattern found in a path: raw names, and what follows them.
 type pathMatch struct {
 	tenant, environment, rest string
-}
-
-// same reports whether other, from the path read loosely, gives the same names.
-func (m *pathMatch) same(other pathMatch) bool {
-	return equalDecoded(m.tenant, other.tenant, false) && equalDecoded(m.environment, other.environment, false)
 }
 
 // match compares the first segments of an escaped path with the pattern. A path that ends before the pattern does not

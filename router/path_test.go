@@ -110,6 +110,10 @@ func TestPath(t *testing.T) {
 		{tenant, `/\t/acme`, CodeTenantInvalid},
 		{bare, "//acme", CodeTenantInvalid},
 		{tenant, "/x/%2525252525252e", CodeTenantInvalid},
+		{tenant, "/x/%25252541", "nothing"},
+		{tenant, "/x/%25252525252541", CodeTenantInvalid}, // nobody escapes an A so often
+		{tenant, "/x/" + strings.Repeat("%25", 1<<16), "nothing"},
+		{tenant, "/x/%" + strings.Repeat("25", 1<<16), CodeTenantInvalid}, // and looking further would take hours
 	} {
 		for _, strip := range []bool{false, true} {
 			s := must(NewPath(c.pattern, strip))
@@ -228,8 +232,33 @@ func resolveDots(decoded string) string {
 	return path.Clean("/" + strings.ReplaceAll(decoded, `\`, "/"))
 }
 
+// obligingSegments reads a path as the most obliging server would.
+func obligingSegments(decoded string) (segments []string) {
+	for range maxEscapes {
+		var b strings.Builder
+		for i := 0; i < len(decoded); {
+			if i+3 <= len(decoded) {
+				if c, err := url.PathUnescape(decoded[i : i+3]); err == nil && len(c) == 1 {
+					b.WriteString(c)
+					i += 3
+					continue
+				}
+			}
+			b.WriteByte(decoded[i])
+			i++
+		}
+		decoded = b.String()
+	}
+	for s := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
+		if s, _, _ = strings.Cut(s, ";"); s != "" {
+			segments = append(segments, s)
+		}
+	}
+	return segments
+}
+
 // FuzzPath holds for any path: no panic; a tenant is only named when a server that decodes and resolves the path sees
-// the same one in the same place; and stripping leaves a path with exactly one slash in front, as url.Parse would make it.
+// the same one in the same place, and none goes unnoticed that an obliging server sees; and stripping leaves a path with exactly one slash in front, as url.Parse would make it.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"/t/acme/x", "/t/acme/../globex", "/t/a%2Fb", "/%74/acme/%2e%2e", "//t/acme", "/t/acme/%2Fx", "/t;a/acme", "/t/acme//", `/t/acme/\x`,
@@ -253,6 +282,12 @@ func FuzzPath(f *testing.F) {
 				t.Fatalf("%q yields %+v, but resolves to %q", target, y.Reference, resolved)
 			case y.empty() && first == "t" && name != "" && strings.HasPrefix(u.Path, "/"):
 				t.Fatalf("%q yields nothing, but resolves to %q", target, resolved)
+			}
+		}
+		if err == nil && strings.HasPrefix(u.Path, "/") {
+			segments := append(obligingSegments(u.Path), "", "")
+			if seen := segments[0] == "t" && segments[1] != ""; seen == y.empty() || seen && lowerASCII(segments[1]) != y.Reference.Key {
+				t.Fatalf("%q yields %+v, but may be read as %q", target, y.Reference, segments)
 			}
 		}
 		y, err = strip.Identify(r)

@@ -114,11 +114,12 @@ type parameter struct {
 	found bool
 }
 
-// add decodes a value. It reports false when that fails, or when an earlier value differs.
+// add decodes a value; a "+" may stay, for no name contains it or the blank that it means. It reports false when the
+// value is too long, or when an earlier one differs.
 func (p *parameter) add(raw string) bool {
 	value, ok := decodeName(raw)
-	if !ok || strings.IndexByte(raw, '+') >= 0 {
-		return false // "+" is a blank, which no name contains
+	if !ok {
+		return false
 	}
 	value = lowerASCII(value)
 	if p.found && p.value != value {

@@ -50,7 +50,12 @@ func TestMalformedHost(t *testing.T) {
 			t.Errorf("%.20q, which nobody reads, gives %s with host %q", host, got, r.Host)
 		}
 	}
-	r := request(t, "Example.COM.:80", "/")
+	r := request(t, "", "/")
+	r.Host = "left over"
+	if got := outcome(newRouter(t, w, must(NewDomain())).Route(context.Background(), r)); got != CodeTenantRequired || r.Host != "" {
+		t.Errorf("without a host: %s with host %q", got, r.Host)
+	}
+	r = request(t, "Example.COM.:80", "/")
 	if _, err := ignores.Route(context.Background(), r); err != nil || r.Host != "example.com" {
 		t.Errorf("host is %q, %v", r.Host, err)
 	}
