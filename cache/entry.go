@@ -36,15 +36,17 @@ type entry struct {
 	tenantLinks, keyLinks links
 }
 
-// newEntry returns an entry for a positive answer (missing == nil) or a negative one. The strings of ref are copied:
-// they may point into a request's buffers, which would be kept whole and, worse, reused.
+// newEntry returns an entry for a positive answer (missing == nil) or a negative one. The strings of ref must be copies,
+// as cloneReference makes them.
 func newEntry(ref registry.Reference, resolved *registry.Resolved, missing *registry.NotFoundError, loaded, fresh int64) *entry {
-	e := &entry{ref: cloneReference(ref), resolved: resolved, missing: missing, loaded: loaded}
+	e := &entry{ref: ref, resolved: resolved, missing: missing, loaded: loaded}
 	e.fresh.Store(fresh)
 	e.used.Store(loaded)
 	return e
 }
 
+// cloneReference copies the strings of ref: they may point into a request's buffers, which would be kept whole and,
+// worse, be used for another request.
 func cloneReference(ref registry.Reference) registry.Reference {
 	ref.Key, ref.Environment = strings.Clone(ref.Key), strings.Clone(ref.Environment)
 	return ref

@@ -60,6 +60,21 @@ func TestOneQueryForManyWaitersUnarranged(t *testing.T) {
 	}
 }
 
+// Promise: one that found nothing in memory, and comes to wait when the load has just ended, gets the stored answer.
+func TestLateWaiterFindsTheAnswer(t *testing.T) {
+	f := newFakeRegistry()
+	f.create("acme", "production")
+	c := New(f, Options{})
+	want := mustResolve(t, c, bySlug("acme"))
+	if r, err := c.await(t.Context(), bySlug("acme"), time.Now().UnixNano()); r != want || err != nil || f.questions() != 1 {
+		t.Fatalf("%v, %v, %d questions", r, err, f.questions())
+	}
+	_, _ = c.Resolve(t.Context(), bySlug("nobody"), time.Now())
+	if _, err := c.await(t.Context(), bySlug("nobody"), time.Now().UnixNano()); !errors.Is(err, registry.ErrNotFound) || f.questions() != 2 {
+		t.Fatalf("%v, %d questions", err, f.questions())
+	}
+}
+
 // Promise: a waiter leaves when its own context ends, the first one too; the query goes on for the others.
 func TestWaitersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

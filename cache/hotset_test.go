@@ -53,8 +53,15 @@ func TestHotSetServesWithoutRegistry(t *testing.T) {
 		f, _, path := saved(t)
 		want := mustResolve(t, New(f, Options{}), bySlug("acme"))
 		f.setDown(errDown)
-		time.Sleep(time.Hour)
 		c := New(f, Options{HotSet: path})
+		mustLoad(t, c, 4)
+		mustResolve(t, c, bySlug("acme"))
+		if s := c.Stats(); s.StaleHits != 1 {
+			t.Fatalf("what was fresh when it was written came back fresh: %+v", s)
+		}
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		c = New(f, Options{HotSet: path})
 		mustLoad(t, c, 4)
 		if r := mustResolve(t, c, bySlug("acme")); !equal(r, want) || r != mustResolve(t, c, byHost("app.acme.test")) {
 			t.Fatalf("%+v, not %+v, or not shared by its names", r, want)

@@ -35,7 +35,7 @@ type model struct {
 // later, for that very reference; "unavailable" is said only while the registry is down, and not about what must be in
 // memory; nothing is stale for longer than StaleFor; there are never more entries than Size.
 func TestModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
@@ -51,7 +51,7 @@ func TestModel(t *testing.T) {
 				}
 				m.c = New(m.f, m.o)
 				m.states = []fakeState{m.f.clone()}
-				for range 1500 {
+				for range 1000 {
 					m.step()
 					synctest.Wait()
 					if s := m.c.Stats(); s.Entries > m.o.Size || s.NegativeEntries > m.o.NegativeSize {

@@ -225,6 +225,39 @@ func TestNegative(t *testing.T) {
 	})
 }
 
+// Promise: what was unknown and is found leaves nothing of "unknown" behind, which could be found again when the tenant
+// is evicted.
+func TestFoundEndsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeRegistry()
+		c := New(f, Options{})
+		_, _ = c.Resolve(t.Context(), bySlug("acme"), time.Now())
+		f.create("acme", "production")
+		time.Sleep(DefaultNegativeTTL)
+		mustResolve(t, c, bySlug("acme"))
+		if s := c.Stats(); s.Entries != 1 || s.NegativeEntries != 0 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+// Promise: a reader that looked at an entry before it was replaced or dropped begins no refresh of it.
+func TestNoRefreshOfWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeRegistry()
+		f.create("acme", "production")
+		c := New(f, Options{})
+		mustResolve(t, c, bySlug("acme"))
+		e := c.entries.get(bySlug("acme"))
+		c.Purge()
+		c.refresh(e, time.Now().UnixNano())
+		synctest.Wait()
+		if f.questions() != 1 || c.Stats().Entries != 0 {
+			t.Fatal("refreshed")
+		}
+	})
+}
+
 // Promise: a flood of made-up names evicts no tenant.
 func TestFloodOfUnknownNames(t *testing.T) {
 	f := newFakeRegistry()

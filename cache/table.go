@@ -97,8 +97,7 @@ func (t *table) promote(e *entry, used, now int64) {
 	s.mu.Unlock()
 }
 
-// put keeps e, in place of whatever is kept under the same reference. The references of a table never point into
-// request buffers: newEntry has copied them.
+// put keeps e, in place of whatever is kept under the same reference.
 func (t *table) put(e *entry) {
 	s := t.shard(e.ref)
 	for {
