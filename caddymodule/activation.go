@@ -181,8 +181,9 @@ func (rt *runtime) attempt() (again bool) {
 		return false
 	}
 	defer a.store.release()
-	// The probe runs without the lock, so that a hung registry does not hold up a reload.
-	if err := rt.probe(a); err != nil {
+	// This runs without the lock, so that a hung registry does not hold up a reload, and with the registry's own timeout,
+	// so that one that is only slow is found to be back.
+	if err := migrate(rt.ctx, a.store.store); err != nil {
 		return true
 	}
 	rt.mu.Lock()

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strings"
 
@@ -63,13 +64,13 @@ func fieldValue(s string) string {
 	if odd == 0 {
 		return s
 	}
-	const hex = "0123456789ABCDEF"
+	const digits = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s)+2*odd)
 	for i := range len(s) {
 		if c := s[i]; plain(s, i) {
 			b = append(b, c)
 		} else {
-			b = append(b, '%', hex[c>>4], hex[c&15])
+			b = append(b, '%', digits[c>>4], digits[c&15])
 		}
 	}
 	return string(b)
@@ -83,12 +84,9 @@ func plain(s string, i int) bool {
 
 // appendUUID appends the text form of id (RFC 9562 §4), 36 bytes.
 func appendUUID(b []byte, id uuid.UUID) []byte {
-	const hex = "0123456789abcdef"
-	for i, c := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			b = append(b, '-')
-		}
-		b = append(b, hex[c>>4], hex[c&15])
-	}
-	return b
+	b = hex.AppendEncode(b, id[0:4])
+	b = hex.AppendEncode(append(b, '-'), id[4:6])
+	b = hex.AppendEncode(append(b, '-'), id[6:8])
+	b = hex.AppendEncode(append(b, '-'), id[8:10])
+	return hex.AppendEncode(append(b, '-'), id[10:16])
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"net"
@@ -311,15 +312,41 @@ func TestHungRegistry(t *testing.T) {
 	}
 }
 
+// TestNewerSchema keeps the promise that a registry which a newer version has migrated is a clear error.
+func TestNewerSchema(t *testing.T) {
+	s := newServer(t)
+	s.mustLoad(s.fileRegistry(""), gate)
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "registry", "tenants.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `INSERT INTO sys_migration (version, name, applied_at) VALUES (9999, 'later', '2099-01-01T00:00:00Z')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(s.fileRegistry("", "cache {\nhot_set off\n}"), gate); err == nil || !strings.Contains(err.Error(), "9999") {
+		t.Errorf("error: %v", err)
+	}
+}
+
 // TestToken keeps the promise that the token can come from the environment, and that its absence is an error which
 // does not show it.
 func TestToken(t *testing.T) {
 	t.Setenv("TENANTGATE_TEST_TOKEN", "from-the-environment")
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ config, token, problem string }{
 		{"", "", ""},
 		{"plain", "plain", ""},
 		{"{env.TENANTGATE_TEST_TOKEN}", "from-the-environment", ""},
 		{"{env.TENANTGATE_TEST_UNSET}", "", "auth_token"},
+		{"{file." + file + "}", "from-a-file", ""},
 		{"secret-{nonsense}", "", "auth_token"},
 	} {
 		token, err := (&Registry{AuthToken: tt.config}).token()
