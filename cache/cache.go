@@ -61,26 +61,22 @@ func (c *Cache) Resolve(ctx context.Context, ref registry.Reference, now time.Ti
 	t := now.UnixNano()
 	e := c.entries.get(ref)
 	if e == nil || t >= e.fresh.Load() {
-		return c.resolveSlow(ctx, ref, t)
+		return c.resolveSlow(ctx, ref, t, e)
 	}
 	c.entries.touch(e, t)
 	c.hits.Inc()
 	return e.resolved, nil
 }
 
-// resolveSlow is Resolve where no fresh entry was found.
-func (c *Cache) resolveSlow(ctx context.Context, ref registry.Reference, t int64) (*registry.Resolved, error) {
+// resolveSlow is Resolve where the entry e is not fresh, or nil.
+func (c *Cache) resolveSlow(ctx context.Context, ref registry.Reference, t int64, e *entry) (*registry.Resolved, error) {
 	if ref.Kind == registry.KindNone {
 		return nil, unknownTenant // an environment of no tenant
 	}
-	if e := c.entries.get(ref); e != nil && t < c.servedUntil(e) {
+	if e != nil && t < c.servedUntil(e) {
 		c.entries.touch(e, t)
-		if t < e.fresh.Load() {
-			c.hits.Inc() // refreshed just now
-		} else {
-			c.staleHits.Add(1)
-			c.refresh(e, t)
-		}
+		c.staleHits.Add(1)
+		c.refresh(e, t)
 		return e.resolved, nil
 	}
 	if n := c.negatives.get(ref); n != nil && t < n.fresh.Load() {

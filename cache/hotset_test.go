@@ -137,7 +137,8 @@ func TestHotSetFile(t *testing.T) {
 	c := New(f, Options{HotSet: path})
 	refs := []registry.Reference{
 		byID(id), byHost("a.test"), bySlug("acme", "production"),
-		{Kind: registry.KindSession, Key: "5e55"}, {Kind: registry.KindEnvironmentID, Key: f.tenants[id].envs[0].id.String()},
+		{Kind: registry.KindSession, Key: "5e55"},
+		{Kind: registry.KindEnvironmentID, Key: f.tenants[id].envs[0].id.String()},
 	}
 	for _, ref := range refs {
 		mustResolve(t, c, ref)

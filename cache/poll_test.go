@@ -41,17 +41,25 @@ func TestPollDropsWhatChanged(t *testing.T) {
 	}{
 		{"suspended", func() { f.setStatus(acme, registry.StatusSuspended) }, ofAcme},
 		{"renamed", func() { f.update(acme, func(t *fakeTenant) { t.slug = "acme2" }) }, ofAcme},
-		{"environment", func() { f.updateEnvs(acme, bump(1), dev) },
-			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv}},
-		{"other environment", func() { f.updateEnvs(acme, bump(0), prod) },
-			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "production"), session, byEnv}},
+		{
+			"environment", func() { f.updateEnvs(acme, bump(1), dev) },
+			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv},
+		},
+		{
+			"other environment", func() { f.updateEnvs(acme, bump(0), prod) },
+			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "production"), session, byEnv},
+		},
 		{"another environment takes the slug", func() {
 			f.change(func() {}, registry.Change{Entity: "environment", Tenant: acme, Environment: uuid.New(), Key: "dev"})
 		}, []registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv}},
-		{"environment without its tenant", func() { f.change(func() {}, registry.Change{Entity: "environment", Environment: dev}) },
-			[]registry.Reference{byHost("app.test"), bySlug("acme", "dev"), byEnv}},
-		{"moved host", func() { f.setHost("app.test", fakeHost{tenant: globex}) },
-			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv, bySlug("globex"), byID(globex)}},
+		{
+			"environment without its tenant", func() { f.change(func() {}, registry.Change{Entity: "environment", Environment: dev}) },
+			[]registry.Reference{byHost("app.test"), bySlug("acme", "dev"), byEnv},
+		},
+		{
+			"moved host", func() { f.setHost("app.test", fakeHost{tenant: globex}) },
+			[]registry.Reference{bySlug("acme"), byID(acme), byHost("app.test"), bySlug("acme", "dev"), session, byEnv, bySlug("globex"), byID(globex)},
+		},
 		{"session", func() { f.change(func() {}, registry.Change{Entity: "session", Tenant: acme, Key: "5e55"}) }, []registry.Reference{session}},
 		{"session without a tenant", func() { f.change(func() {}, registry.Change{Entity: "session", Key: "5e55"}) }, []registry.Reference{session}},
 		{"session without a key", func() { f.change(func() {}, registry.Change{Entity: "session", Tenant: acme}) }, ofAcme},
