@@ -17,9 +17,9 @@ import (
 	"github.com/tenantgate/tenantgate/registry"
 )
 
-// twoTenants is an import file: acme without limits, globex with 60 requests a minute of which 3 at once.
+// twoTenants is an import file: acme without limits, globex with one request a minute, and 3 at once.
 const twoTenants = `{
-  "plans": [{"name": "free", "quotas": {"apiRateLimit": 60, "burst": 3, "maxApiCallsPerMonth": 1000}}, {"name": "pro"}],
+  "plans": [{"name": "free", "quotas": {"apiRateLimit": 1, "burst": 3, "maxApiCallsPerMonth": 1000}}, {"name": "pro"}],
   "tenants": [
     {"id": "0190a000-0000-7000-8000-000000000001", "slug": "acme", "name": "Acme Corp", "plan": "pro"},
     {"slug": "globex", "plan": "free", "environments": [
@@ -79,7 +79,7 @@ func references() (n int) {
 func TestPlanInBoth(t *testing.T) {
 	s := newServer(t)
 	for range 2 {
-		s.mustLoad(s.fileRegistry(twoTenants, "plan free {\nrequests 60/m burst 3\n}"), gate)
+		s.mustLoad(s.fileRegistry(twoTenants, "plan free {\nrequests 1/m burst 3\n}"), gate)
 		if err := caddy.Stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -188,10 +188,10 @@ func TestValidateTouchesNothing(t *testing.T) {
 		}
 	}
 	for plan, ok := range map[string]bool{
-		"requests 60/m burst 3":                       true,
-		"requests 60/m burst 3\nupstream 127.0.0.1:1": false,
-		"requests 60/m burst 4":                       false,
-		"requests 60/m":                               false,
+		"requests 1/m burst 3":                       true,
+		"requests 1/m burst 3\nupstream 127.0.0.1:1": false,
+		"requests 1/m burst 4":                       false,
+		"requests 1/m":                               false,
 		"upstream 127.0.0.1:1":                        false,
 	} {
 		err := validate(s.config(s.fileRegistry(twoTenants, "plan free {\n"+plan+"\n}"), gate))
