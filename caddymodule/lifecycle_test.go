@@ -192,7 +192,7 @@ func TestValidateTouchesNothing(t *testing.T) {
 		"requests 1/m burst 3\nupstream 127.0.0.1:1": false,
 		"requests 1/m burst 4":                       false,
 		"requests 1/m":                               false,
-		"upstream 127.0.0.1:1":                        false,
+		"upstream 127.0.0.1:1":                       false,
 	} {
 		err := validate(s.config(s.fileRegistry(twoTenants, "plan free {\n"+plan+"\n}"), gate))
 		if (err == nil) != ok {
@@ -207,7 +207,7 @@ func TestPlans(t *testing.T) {
 	file := `{"tenants": [{"slug": "acme", "plan": "tiny"}]}`
 	up := newEcho(t, "plan")
 	site := "tenant {\nidentify subdomain {tenant}.app.test\n}\nreverse_proxy {\ndynamic tenant\n}\n"
-	s.mustLoad(s.fileRegistry(file, "plan tiny {\nrequests 60/m burst 1\nupstream "+up+"\n}"), site)
+	s.mustLoad(s.fileRegistry(file, "plan tiny {\nrequests 1/m burst 1\nupstream "+up+"\n}"), site)
 	if res, body := s.get("acme.app.test", "/"); res.StatusCode != 200 || echoed(t, body).Upstream != "plan" {
 		t.Fatalf("first: %d %s", res.StatusCode, body)
 	}
