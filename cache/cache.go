@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -79,11 +80,25 @@ func (c *Cache) resolveSlow(ctx context.Context, ref registry.Reference, t int64
 		c.refresh(e, t)
 		return e.resolved, nil
 	}
-	if n := c.negatives.get(ref); n != nil && t < n.fresh.Load() {
+	n := c.negatives.get(ref)
+	if n != nil && (t < n.fresh.Load() || c.silent() && t < c.servedUntil(n)) {
 		c.negativeHits.Inc()
 		return nil, n.missing
 	}
-	return c.await(ctx, ref, t)
+	resolved, err := c.await(ctx, ref, t)
+	if n != nil && errors.Is(err, registry.ErrUnavailable) && t < c.servedUntil(n) && c.negatives.get(ref) == n {
+		return nil, n.missing // what was unknown is, as far as anybody can tell
+	}
+	return resolved, err
+}
+
+// silent reports whether the last poll got no answer. What was unknown is then served stale, like what was known,
+// without asking each time: a host name that is nobody's must not fail a request whose header names a cached tenant.
+// What a change may have created is dropped, and so never served stale.
+func (c *Cache) silent() bool {
+	c.place.mu.Lock()
+	defer c.place.mu.Unlock()
+	return c.place.failures > 0
 }
 
 // answer returns what memory has to say about ref, if anything.

@@ -5,8 +5,8 @@
 //
 // An entry is fresh for Options.TTL and then served stale, at once, while one background refresh runs; for up to
 // Options.StaleFor when the registry cannot be reached. What the registry does not know is remembered for
-// Options.NegativeTTL in a space of its own, so that a flood of made-up names evicts no tenant. That the registry gave no
-// answer is never remembered. However many requests want the same unknown thing, the registry is asked once, in a
+// Options.NegativeTTL in a space of its own, so that a flood of made-up names evicts no tenant, and likewise served stale
+// when the registry cannot be reached. That the registry gave no answer is never remembered. However many requests want the same unknown thing, the registry is asked once, in a
 // goroutine of its own that outlives the request that came first; no more than Options.MaxLoads questions are asked at
 // once, and nobody waits longer for one than twice Options.LoadTimeout: once for its turn, once for its answer.
 //

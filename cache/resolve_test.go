@@ -225,6 +225,47 @@ func TestNegative(t *testing.T) {
 	})
 }
 
+// Promise: what was unknown is served stale while the registry cannot be reached, for StaleFor, and asks once it can. Once
+// polls fail, too, nobody waits for the registry to find out.
+func TestUnknownWhileUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeRegistry()
+		f.create("acme", "production")
+		c := New(f, Options{StaleFor: time.Hour})
+		unknown := func(when string) {
+			t.Helper()
+			if _, err := c.Resolve(t.Context(), bySlug("nobody"), time.Now()); !errors.Is(err, registry.ErrNotFound) {
+				t.Fatalf("%s: %v", when, err)
+			}
+		}
+		unknown("first")
+		f.setDown(errDown)
+		time.Sleep(DefaultNegativeTTL)
+		unknown("registry down")
+		if err := c.Poll(t.Context()); err == nil {
+			t.Fatal("the poll got an answer")
+		}
+		asked := f.questions()
+		unknown("polls fail")
+		if f.questions() != asked {
+			t.Error("asked although polls fail")
+		}
+		if _, err := c.Resolve(t.Context(), bySlug("other"), time.Now()); !errors.Is(err, registry.ErrUnavailable) {
+			t.Fatalf("never asked for before: %v", err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := c.Resolve(t.Context(), bySlug("nobody"), time.Now()); !errors.Is(err, registry.ErrUnavailable) {
+			t.Fatalf("served past StaleFor: %v", err)
+		}
+		f.setDown(nil)
+		f.create("nobody", "production")
+		if err := c.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustResolve(t, c, bySlug("nobody"))
+	})
+}
+
 // Promise: what was unknown and is found leaves nothing of "unknown" behind, which could be found again when the tenant
 // is evicted.
 func TestFoundEndsUnknown(t *testing.T) {
