@@ -3,16 +3,24 @@ module github.com/tenantgate/tenantgate
 go 1.26.0
 
 require (
-	github.com/MicahParks/jwkset v0.11.3
-	github.com/caddyserver/caddy/v2 v2.11.9
-	github.com/golang-jwt/jwt/v5 v5.3.1
-	github.com/google/uuid v1.6.0
-	github.com/hashicorp/golang-lru/v2 v2.0.7
-	github.com/puzpuzpuz/xsync/v4 v4.5.0
-	github.com/tursodatabase/libsql-client-go v0.0.0-20260528064733-9d5d30a29a60
-	golang.org/x/net v0.60.0
-	golang.org/x/term v0.46.0
-	modernc.org/sqlite v1.61.1
+	github.com/MicahParks/jwkset v0.11.3 // reads the keys of a JWK Set
+	github.com/caddyserver/caddy/v2 v2.11.9 // the server that this is a part of
+	github.com/dunglas/httpsfv v1.1.1 // tests only: reads the structured fields that quota writes
+	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
+	github.com/google/uuid v1.6.0 // ids, version 7
+	github.com/hashicorp/golang-lru/v2 v2.0.7 // order of use in the cache
+	github.com/prometheus/client_golang v1.24.1 // metrics, in Caddy's own registry
+	github.com/prometheus/client_model v0.6.3 // tests only: reads metrics back
+	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the cache's index, read without locks
+	github.com/spf13/cobra v1.10.2 // subcommands of Caddy's command line
+	github.com/tursodatabase/libsql-client-go v0.0.0-20260528064733-9d5d30a29a60 // the registry: files, sqld, Turso
+	go.opentelemetry.io/otel v1.46.0 // attributes of spans
+	go.opentelemetry.io/otel/trace v1.46.0 // the span of a request
+	go.uber.org/zap v1.28.0 // fields of Caddy's access log
+	golang.org/x/net v0.60.0 // internationalized host names (IDNA)
+	golang.org/x/term v0.46.0 // is the progress of an import shown on a terminal?
+	golang.org/x/time v0.16.0 // benchmarks only: what quota is compared with
+	modernc.org/sqlite v1.61.1 // the pure Go database below file: registries
 )
 
 require (
@@ -53,7 +61,6 @@ require (
 	github.com/dgryski/go-farm v0.0.0-20240924180020-3414d57e47da // indirect
 	github.com/dlclark/regexp2/v2 v2.8.0 // indirect
 	github.com/dunglas/go-urlpattern v1.0.0 // indirect
-	github.com/dunglas/httpsfv v1.1.1 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.4 // indirect
@@ -96,8 +103,6 @@ require (
 	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58 // indirect
 	github.com/pires/go-proxyproto v0.15.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/prometheus/client_golang v1.24.1 // indirect
-	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.71.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
@@ -119,7 +124,6 @@ require (
 	github.com/smallstep/scep v0.0.0-20260331191114-261f960a40d1 // indirect
 	github.com/smallstep/truststore v0.13.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tailscale/go-winio v0.0.0-20231025203758-c4f33415bf55 // indirect
 	github.com/tailscale/tscert v0.0.0-20251216020129-aea342f6d747 // indirect
@@ -138,7 +142,6 @@ require (
 	go.opentelemetry.io/contrib/propagators/b3 v1.46.0 // indirect
 	go.opentelemetry.io/contrib/propagators/jaeger v1.46.0 // indirect
 	go.opentelemetry.io/contrib/propagators/ot v1.46.0 // indirect
-	go.opentelemetry.io/otel v1.46.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc v0.22.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.22.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc v1.46.0 // indirect
@@ -155,12 +158,10 @@ require (
 	go.opentelemetry.io/otel/sdk v1.46.0 // indirect
 	go.opentelemetry.io/otel/sdk/log v0.22.0 // indirect
 	go.opentelemetry.io/otel/sdk/metric v1.46.0 // indirect
-	go.opentelemetry.io/otel/trace v1.46.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
 	go.step.sm/crypto v0.91.0 // indirect
 	go.uber.org/automaxprocs v1.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
 	go.uber.org/zap/exp v0.3.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
@@ -170,7 +171,6 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
-	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/api v0.298.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260921155816-b14227669459 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260921155816-b14227669459 // indirect
@@ -184,4 +184,5 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
+// A test of modernc.org/sqlite asks for a version that not every module proxy has; no build needs it.
 replace github.com/google/pprof => github.com/google/pprof v0.0.0-20260115054156-294ebfa9ad83

@@ -60,3 +60,14 @@ func checkQuota(v int64) error {
 	}
 	return nil
 }
+
+// quotaCount is the number of quotas.
+const quotaCount = 10
+
+// fields returns pointers to the quotas in the order in which the tables have their columns.
+func (q *Quotas) fields() [quotaCount]*int64 {
+	return [quotaCount]*int64{
+		&q.MaxUsers, &q.MaxStorageBytes, &q.APIRateLimit, &q.Burst, &q.MaxAPICallsPerDay, &q.MaxAPICallsPerMonth,
+		&q.MaxConcurrentRequests, &q.MaxObjects, &q.MaxRecordsPerObject, &q.MaxDeploymentsPerDay,
+	}
+}

@@ -64,9 +64,9 @@ const MaxHostLength = 253
 
 // ValidSlug reports whether s can be the slug of a tenant or an environment: 1 to 63 bytes of a-z, 0-9 and "-",
 // neither beginning nor ending with "-", and without "--", which separates tenant and environment in host names
-// (and begins IDNA labels, RFC 5890 §2.3.1).
+// (and begins IDNA labels, RFC 5890 §2.3.1). What looks like an id is no slug: the same text never means both.
 func ValidSlug(s string) bool {
-	if s == "" || len(s) > MaxSlugLength {
+	if s == "" || len(s) > MaxSlugLength || CanonicalID(s) {
 		return false
 	}
 	dash := true // as if a dash came before: no leading dash

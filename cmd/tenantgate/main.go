@@ -2,10 +2,24 @@
 package main
 
 import (
+	"runtime/debug"
+
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // Caddy's own modules
 	_ "github.com/tenantgate/tenantgate"                 // Tenantgate's
 )
 
-func main() { caddycmd.Main() }
+func main() {
+	caddy.CustomBinaryName = "tenantgate"
+	caddy.CustomLongDescription = `Tenantgate is the front door of a multi-tenant service: Caddy, and modules that find
+out which tenant a request is for, refuse what must not pass, and lead the rest to
+that tenant's upstream with headers that it can trust.
+
+All of Caddy's commands are here; "tenant" works on a registry of tenants.`
+	if info, ok := debug.ReadBuildInfo(); ok {
+		caddy.CustomVersion = "tenantgate " + info.Main.Version + ", Caddy" // what Caddy prints is its own version
+	}
+	caddycmd.Main()
+}

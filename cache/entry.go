@@ -1,0 +1,61 @@
+package cache
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+// entry is what is remembered of one reference: what it means, or (a negative entry) that it means nothing.
+// All times are nanoseconds since the Unix epoch. What is not atomic never changes once the entry is in a table,
+// except for the fields whose lock is named.
+type entry struct {
+	ref registry.Reference
+	// resolved is nil in a negative entry, missing is nil in any other.
+	resolved *registry.Resolved
+	missing  *registry.NotFoundError
+
+	// loaded is when the registry was asked; fresh is until when the answer is served without asking again. Only
+	// SetOptions moves fresh, when the TTL became shorter.
+	loaded int64
+	fresh  atomic.Int64
+	// used is when the entry last moved to the front of its shard.
+	used atomic.Int64
+	// retry is before when no further refresh is tried; failures counts those that failed in a row.
+	retry    atomic.Int64
+	failures atomic.Int32
+
+	// kept says that the entry is in its table. Guarded by the shard's lock.
+	kept bool
+	// order is greater the later the entry was used, across shards. Guarded by the shard's lock.
+	order uint64
+	// tenantLinks and keyLinks chain the entries of one tenant and of one key. Guarded by the owners' lock.
+	tenantLinks, keyLinks links
+}
+
+// newEntry returns an entry for a positive answer (missing == nil) or a negative one. The strings of ref must be copies,
+// as cloneReference makes them.
+func newEntry(ref registry.Reference, resolved *registry.Resolved, missing *registry.NotFoundError, loaded, fresh int64) *entry {
+	e := &entry{ref: ref, resolved: resolved, missing: missing, loaded: loaded}
+	e.fresh.Store(fresh)
+	e.used.Store(loaded)
+	return e
+}
+
+// cloneReference copies the strings of ref: they may point into a request's buffers, which would be kept whole and,
+// worse, be used for another request.
+func cloneReference(ref registry.Reference) registry.Reference {
+	ref.Key, ref.Environment = strings.Clone(ref.Key), strings.Clone(ref.Environment)
+	return ref
+}
+
+// tenant returns the tenant to which e belongs: zero in a negative entry of which not even the tenant is known.
+func (e *entry) tenant() uuid.UUID {
+	if e.resolved != nil {
+		return e.resolved.Tenant.ID
+	}
+	return e.missing.Tenant
+}

@@ -1,0 +1,36 @@
+//go:build !race
+
+package caddymodule
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// TestAllocations holds the number of allocations that the handler makes for a warm request, strip to inject:
+//
+//   - 1: the request's state
+//   - 1: the function value that provides placeholders
+//   - 1: the text of the ids and of the rate limit headers, together
+//   - 3, or 2 where there are many headers already: the growth of the request's header map by nine headers
+//   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
+//
+// AllocsPerRun misreports with the race detector.
+func TestAllocations(t *testing.T) {
+	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	for _, tt := range benchCases {
+		h := benchHandler(t)
+		prepare := testing.AllocsPerRun(200, func() { benchRequest(tt.host, tt.header(), tt.server) })
+		serve := testing.AllocsPerRun(200, func() {
+			w, r := benchRequest(tt.host, tt.header(), tt.server)
+			if err := h.ServeHTTP(w, r, next); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got := int(serve - prepare); got != tt.allocs {
+			t.Errorf("%s: %d allocations, not %d", tt.name, got, tt.allocs)
+		}
+	}
+}

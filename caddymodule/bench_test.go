@@ -1,0 +1,158 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router"
+)
+
+// browserHeader is what a browser sends.
+func browserHeader() http.Header {
+	return http.Header{
+		"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+		"Accept":     {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}, "Accept-Language": {"en-US,en;q=0.5"},
+		"Accept-Encoding": {"gzip, deflate, br, zstd"}, "Connection": {"keep-alive"}, "Cookie": {"session=0123456789abcdef"},
+		"Upgrade-Insecure-Requests": {"1"}, "Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Mode": {"navigate"},
+		"Sec-Fetch-Site": {"none"}, "Sec-Fetch-User": {"?1"}, "Priority": {"u=0, i"},
+	}
+}
+
+// curlHeader is what curl sends.
+func curlHeader() http.Header {
+	return http.Header{"User-Agent": {"curl/8.14.1"}, "Accept": {"*/*"}}
+}
+
+// unlimited and limited are tenants for benchmarks; limited never runs out.
+func limited() *registry.Resolved {
+	res := globex()
+	res.Tenant.Quotas = registry.Quotas{APIRateLimit: 1e12, Burst: 1e12}
+	res.Environment.Quotas = registry.Quotas{}
+	return res
+}
+
+// benchCases are the kinds of requests that BenchmarkHandler and TestAllocations look at.
+var benchCases = []struct {
+	name   string
+	host   string
+	header func() http.Header
+	server *caddyhttp.Server
+	allocs int // that the handler itself makes
+}{
+	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
+	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
+	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
+	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
+	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8},
+}
+
+// BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without
+// what Caddy itself does to prepare a request. A handler changes its request, so that each run needs a new one: the
+// benchmark times preparing alone and preparing with serving in turn, and reports the difference as own-ns/op. ns/op
+// and the other figures of a line are of everything together.
+func BenchmarkHandler(b *testing.B) {
+	for _, bench := range benchCases {
+		b.Run(bench.name, func(b *testing.B) {
+			h := benchHandler(b)
+			next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+			const chunk = 64
+			var own time.Duration
+			runs := 0
+			for b.Loop() {
+				begin := time.Now()
+				for range chunk {
+					benchRequest(bench.host, bench.header(), bench.server)
+				}
+				middle := time.Now()
+				for range chunk {
+					w, r := benchRequest(bench.host, bench.header(), bench.server)
+					if err := h.ServeHTTP(w, r, next); err != nil {
+						b.Fatal(err)
+					}
+				}
+				own += time.Since(middle) - middle.Sub(begin)
+				runs += chunk
+			}
+			b.ReportMetric(float64(own.Nanoseconds())/float64(runs), "own-ns/op")
+		})
+	}
+}
+
+func benchHandler(tb testing.TB) *Handler {
+	return testHandler(tb, testApp(tb, acme(), limited()), &Handler{},
+		&Subdomain{Patterns: []string{"{tenant}.app.example.com", "{tenant}--{environment}.app.example.com"}})
+}
+
+// nullWriter is a response writer that keeps a header map.
+type nullWriter struct{ header http.Header }
+
+func (w *nullWriter) Header() http.Header       { return w.header }
+func (*nullWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (*nullWriter) WriteHeader(int)             {}
+
+func benchRequest(host string, header http.Header, server *caddyhttp.Server) (http.ResponseWriter, *http.Request) {
+	w := &nullWriter{header: http.Header{"Server": {"Caddy"}}}
+	r := &http.Request{Method: http.MethodGet, Host: host, Header: header, URL: benchURL, RemoteAddr: "127.0.0.1:1234"}
+	return w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, server)
+}
+
+var benchURL = httptest.NewRequest(http.MethodGet, "/api/tasks?page=2", http.NoBody).URL
+
+// BenchmarkStages are the stages of the hot path on their own.
+func BenchmarkStages(b *testing.B) {
+	h := benchHandler(b)
+	res := limited()
+	b.Run("strip,browser", func(b *testing.B) {
+		r := &http.Request{Header: browserHeader()}
+		b.ReportAllocs()
+		for b.Loop() {
+			h.owned.strip(r)
+		}
+	})
+	b.Run("route", func(b *testing.B) {
+		r := &http.Request{Method: http.MethodGet, Host: "globex.app.example.com", Header: browserHeader(), URL: benchURL}
+		req := &router.Request{HTTP: r, Now: time.Now()}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := h.router.Route(b.Context(), req); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("spend", func(b *testing.B) {
+		var limits [maxLimits]quota.Limit
+		var statuses [maxLimits]quota.Status
+		b.ReportAllocs()
+		for b.Loop() {
+			l := appendLimits(limits[:0], res)
+			h.runtime.quota.Take(time.Now(), 1, l, statuses[:len(l)])
+		}
+	})
+	b.Run("spend and words", func(b *testing.B) {
+		st := &state{request: router.Request{Now: time.Now()}, decision: router.Decision{Resolved: res}}
+		w := &nullWriter{header: http.Header{}}
+		b.ReportAllocs()
+		for b.Loop() {
+			if refusal := h.spend(w, st); refusal != nil {
+				b.Fatal(refusal)
+			}
+		}
+	})
+	b.Run("inject,browser", func(b *testing.B) {
+		st := &state{decision: router.Decision{Resolved: acme()}, ids: acmeID.String() + acmeProd.String()}
+		header := browserHeader()
+		h.inject(header, st)
+		b.ReportAllocs()
+		for b.Loop() {
+			st.used = 0
+			h.inject(header, st)
+		}
+	})
+}

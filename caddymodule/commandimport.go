@@ -1,0 +1,195 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+func importCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE [--registry URL] [--dry-run] [--json]",
+		Short: "Writes an import file into a registry",
+		Long: `
+Writes tenants, environments and plans from a file in the import format into a
+registry. Only what differs is written, in one transaction: a file with a bad
+record changes nothing. What the file does not mention stays as it is.
+
+With --dry-run nothing is written; the summary says what would be. (The schema of
+an existing registry is brought up to date all the same.)
+` + exitCodes,
+		Example: `  tenantgate tenant import tenants.json --registry file:tenants.db
+  TENANT_REGISTRY=https://registry.example.com tenantgate tenant import tenants.json --auth-token-file token --dry-run`,
+		Args: cobra.ExactArgs(1),
+	}
+	registryFlags(cmd)
+	cmd.Flags().Bool("dry-run", false, "say what would change, and write nothing")
+	cmd.Flags().Bool("json", false, "print the summary as JSON")
+	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+		ctx, cancel := interruptible()
+		defer cancel()
+		t := terminal{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), live: term.IsTerminal(int(os.Stderr.Fd()))}
+		return runImport(ctx, fl, t)
+	})
+	return cmd
+}
+
+// runImport is the subcommand import.
+func runImport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) {
+	path := fl.Arg(0)
+	store, err := openRegistry(fl)
+	if err != nil {
+		return exitUsage, err
+	}
+	defer func() { _ = store.Close() }()
+	shown := store.RedactedURL()
+	if err := registry.CheckFile(path); err != nil {
+		return exitCode(err), err
+	}
+	dryRun := fl.Bool("dry-run")
+	if dryRun && missingFile(shown) {
+		// Compare with an empty registry elsewhere, rather than to make one here.
+		dir, err := os.MkdirTemp("", "tenantgate-dry-run-")
+		if err != nil {
+			return exitUsage, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		empty, err := registry.Open(registry.Options{URL: "file:" + filepath.Join(dir, "empty.db")})
+		if err != nil {
+			return exitUsage, err
+		}
+		defer func() { _ = empty.Close() }()
+		store = empty
+	}
+	if err := migrate(ctx, store); err != nil {
+		return exitCode(err), err
+	}
+	bar := &progressBar{terminal: t}
+	report, err := store.ImportFile(ctx, path, registry.ImportOptions{Actor: "import", DryRun: dryRun, Progress: bar.show})
+	bar.clear()
+	if err != nil {
+		return exitCode(err), err
+	}
+	s := summary{
+		File: path, Registry: shown, DryRun: dryRun, Plans: count(report.Plans), Tenants: count(report.Tenants),
+		Environments: count(report.Environments), Domains: count(report.Domains), Members: count(report.Members),
+		Databases: count(report.Databases), UnknownPlans: report.UnknownPlans,
+	}
+	if err := s.print(t, fl.Bool("json")); err != nil {
+		return exitUsage, err
+	}
+	return exitDone, nil
+}
+
+// missingFile reports whether url is an embedded registry that does not exist yet.
+func missingFile(url string) bool {
+	path, ok := registryFile(url)
+	if !ok {
+		return false
+	}
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// summary is what import prints.
+type summary struct {
+	File         string `json:"file"`
+	Registry     string `json:"registry"`
+	DryRun       bool   `json:"dryRun"`
+	Plans        counts `json:"plans"`
+	Tenants      counts `json:"tenants"`
+	Environments counts `json:"environments"`
+	Domains      counts `json:"domains"`
+	Members      counts `json:"members"`
+	Databases    counts `json:"databases"`
+	// UnknownPlans are plans of tenants that nobody defines.
+	UnknownPlans []string `json:"unknownPlans,omitempty"`
+}
+
+// counts are those of one kind of record.
+type counts struct {
+	Created   int64 `json:"created"`
+	Updated   int64 `json:"updated"`
+	Unchanged int64 `json:"unchanged"`
+}
+
+func count(c registry.ImportCount) counts {
+	return counts{Created: c.Created, Updated: c.Updated, Unchanged: c.Unchanged}
+}
+
+func (s *summary) print(t terminal, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(t.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	verb := "imported"
+	if s.DryRun {
+		verb = "would import"
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintf(t.out, "%s %s into %s\n", verb, s.File, s.Registry)
+	_, _ = fmt.Fprintln(w, "\tcreated\tupdated\tunchanged\t")
+	for _, row := range []struct {
+		name string
+		counts
+	}{
+		{"plans", s.Plans},
+		{"tenants", s.Tenants},
+		{"environments", s.Environments},
+		{"domains", s.Domains},
+		{"members", s.Members},
+		{"databases", s.Databases},
+	} {
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\n", row.name, row.Created, row.Updated, row.Unchanged)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(s.UnknownPlans) > 0 {
+		_, _ = fmt.Fprintf(t.out, "no such plan, and so no limits of a plan: %s\n", strings.Join(s.UnknownPlans, ", "))
+	}
+	return nil
+}
+
+// progressBar is one line on a terminal that is written over; elsewhere it is nothing.
+type progressBar struct {
+	terminal
+	last  time.Time
+	drawn bool
+}
+
+// progressInterval is the shortest time between two versions of the line.
+const progressInterval = 100 * time.Millisecond
+
+func (b *progressBar) show(p registry.ImportProgress) {
+	if !b.live || time.Since(b.last) < progressInterval {
+		return
+	}
+	b.last, b.drawn = time.Now(), true
+	line := fmt.Sprintf("%s: %d tenants, %d environments", p.Phase, p.Tenants, p.Environments)
+	if p.TotalTenants > 0 {
+		line = fmt.Sprintf("%s: %d of %d tenants (%d %%), %d environments",
+			p.Phase, p.Tenants, p.TotalTenants, 100*p.Tenants/p.TotalTenants, p.Environments)
+	}
+	_, _ = fmt.Fprintf(b.err, "\r\x1b[K%s", line)
+}
+
+// clear removes the line.
+func (b *progressBar) clear() {
+	if b.drawn {
+		_, _ = fmt.Fprint(b.err, "\r\x1b[K")
+	}
+}

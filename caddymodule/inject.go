@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// inject sets the headers that go upstream. What is empty is not sent.
+func (h *Handler) inject(header http.Header, st *state) {
+	for _, in := range h.injections {
+		if v := st.fact(in.fact); v != "" {
+			header[in.key] = st.one(v)
+		}
+	}
+}
+
+// fact returns the value of a fact about an admitted request, fit for a header.
+func (st *state) fact(f fact) string {
+	res := st.decision.Resolved
+	switch f {
+	case factTenantID:
+		return st.tenantID()
+	case factTenantSlug:
+		return res.Tenant.Slug
+	case factTenantName:
+		return fieldValue(res.Tenant.Name)
+	case factTenantPlan:
+		return fieldValue(res.Tenant.Plan)
+	case factTenantIsolation:
+		return fieldValue(string(res.Tenant.Isolation))
+	case factEnvironmentID:
+		return st.environmentID()
+	case factEnvironmentSlug:
+		return res.Environment.Slug
+	case factEnvironmentType:
+		return fieldValue(string(res.Environment.Type))
+	case factEnvironmentRegion:
+		return fieldValue(res.Environment.Region)
+	case factTenantDatabase:
+		return fieldValue(res.Database.Name)
+	case factTenantSchema:
+		return fieldValue(res.Database.Schema)
+	case factUserID:
+		return fieldValue(st.decision.User)
+	case factUserRole:
+		return fieldValue(strings.Join(st.decision.Roles, ","))
+	}
+	return ""
+}
+
+// fieldValue returns s in a form that a header field can carry (RFC 9110 §5.5): percent-encoded (RFC 3986 §2.1) where
+// it is not plain ASCII. A percent sign is encoded too, so that who decodes always gets s back. Plain text costs no
+// allocation.
+func fieldValue(s string) string {
+	odd := 0
+	for i := range len(s) {
+		if !plain(s, i) {
+			odd++
+		}
+	}
+	if odd == 0 {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+2*odd)
+	for i := range len(s) {
+		if c := s[i]; plain(s, i) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(b)
+}
+
+// plain reports whether the byte at i can stand for itself. A space cannot at either end, where it would be trimmed.
+func plain(s string, i int) bool {
+	c := s[i]
+	return c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1
+}
+
+// appendUUID appends the text form of id (RFC 9562 §4), 36 bytes.
+func appendUUID(b []byte, id uuid.UUID) []byte {
+	b = hex.AppendEncode(b, id[0:4])
+	b = hex.AppendEncode(append(b, '-'), id[4:6])
+	b = hex.AppendEncode(append(b, '-'), id[6:8])
+	b = hex.AppendEncode(append(b, '-'), id[8:10])
+	return hex.AppendEncode(append(b, '-'), id[10:16])
+}

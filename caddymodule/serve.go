@@ -1,0 +1,172 @@
+package caddymodule
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router"
+)
+
+// readyLimit bounds how long a request waits for the app to start: servers accept connections before that.
+const readyLimit = 10 * time.Second
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler: strip, exempt, identify, resolve, agree, admit, spend, inject,
+// forward. What the gateway owns is stripped right after the sources have read it, before anything else can.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	st := h.newState(r)
+	exempt, err := h.isExempt(r)
+	if exempt || err != nil {
+		h.owned.strip(r)
+		if err == nil {
+			h.outcomes.exempt.Inc()
+			return next.ServeHTTP(w, r)
+		}
+		return err
+	}
+	if !h.runtime.ready.Load() && !h.runtime.waitReady(r.Context(), readyLimit) {
+		h.owned.strip(r)
+		return h.refuse(w, r, st, router.Refuse(router.CodeRegistryUnavailable, errNotStarted))
+	}
+	st.decision, err = h.router.Route(r.Context(), &st.request)
+	h.owned.strip(r)
+	if err != nil {
+		var refusal *router.Refusal
+		if !errors.As(err, &refusal) {
+			refusal = router.Refuse(router.CodeRegistryUnavailable, err)
+		}
+		return h.refuse(w, r, st, refusal)
+	}
+	if refusal := h.spend(w, st); refusal != nil {
+		return h.refuse(w, r, st, refusal)
+	}
+	if st.writer.ResponseWriter != nil {
+		w = &st.writer
+	}
+	h.inject(r.Header, st)
+	st.logFields(r)
+	st.spanAttributes(r)
+	h.outcomes.admit(st.decision.Source)
+	h.router.Rewrite(r, &st.decision)
+	return next.ServeHTTP(w, r)
+}
+
+var errNotStarted = errors.New("the app has not started yet")
+
+// newState makes the request's state and lets placeholders, matchers and upstreams find it.
+func (h *Handler) newState(r *http.Request) *state {
+	ctx := r.Context()
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
+	st := &state{app: h.app, request: router.Request{HTTP: r, Now: time.Now(), TrustedProxy: trusted}}
+	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if repl != nil {
+		st.request.Placeholders = repl
+	}
+	if before, ok := vars[stateVar].(*state); ok {
+		// Another tenant handler has run: its placeholders and log fields are ours from now on.
+		before.last().successor = st
+		st.logged = before.logged
+	} else if repl != nil {
+		repl.Map(st.placeholder)
+	}
+	if vars != nil {
+		vars[stateVar] = st
+	}
+	return st
+}
+
+func (h *Handler) isExempt(r *http.Request) (bool, error) {
+	if h.exempt != nil && h.exempt.Match(r) {
+		return true, nil
+	}
+	if len(h.exemptSets) == 0 {
+		return false, nil
+	}
+	return h.exemptSets.AnyMatchWithError(r)
+}
+
+// spend counts an admitted request against its limits, and prepares everything about it that has to be put into words:
+// one string holds them all.
+func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
+	var (
+		limitMemory  [maxLimits]quota.Limit
+		statusMemory [maxLimits]quota.Status
+		text         [320]byte
+	)
+	res := st.decision.Resolved
+	limits := appendLimits(limitMemory[:0], res)
+	statuses := statusMemory[:len(limits)]
+	allowed := h.runtime.quota.Take(st.request.Now, 1, limits, statuses)
+
+	b := appendUUID(text[:0], res.Tenant.ID)
+	b = appendUUID(b, res.Environment.ID)
+	var cuts [5]int
+	if len(limits) > 0 {
+		b = quota.AppendPolicy(b, limits)
+		cuts[0] = len(b)
+		b = quota.AppendRateLimit(b, limits, statuses)
+		cuts[1] = len(b)
+		if h.xRateLimit {
+			i := quota.Tightest(limits, statuses)
+			b = quota.AppendXLimit(b, &limits[i])
+			cuts[2] = len(b)
+			b = quota.AppendXRemaining(b, &statuses[i])
+			cuts[3] = len(b)
+			b = quota.AppendXReset(b, &statuses[i])
+			cuts[4] = len(b)
+		}
+	}
+	s := string(b)
+	st.ids = s[:2*idLength]
+	if len(limits) > 0 {
+		st.writer.ResponseWriter = w
+		st.writer.values[0], st.writer.values[1] = s[2*idLength:cuts[0]], s[cuts[0]:cuts[1]]
+		if h.xRateLimit {
+			for i := range cuts[2:] {
+				st.writer.values[2+i] = s[cuts[1+i]:cuts[2+i]]
+			}
+		}
+		st.writer.set()
+	}
+	if !allowed {
+		countQuotaRefusals(limits, statuses)
+		return overQuota(limits, statuses)
+	}
+	return nil
+}
+
+// refuse answers a request that is not admitted, or hands it to handle_errors.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, refusal *router.Refusal) error {
+	st.refusal = refusal
+	st.logFields(r)
+	st.spanAttributes(r)
+	h.outcomes.refuse(refusal.Code)
+	h.logRefusal(r, refusal)
+	if h.passErrors {
+		refusalHeaders(w.Header(), refusal)
+		return caddyhttp.Error(refusal.Status, refusal)
+	}
+	writeRefusal(w, r, refusal)
+	return nil
+}
+
+// logRefusal says nothing of ordinary refusals, which the access log has, and not too often that the registry fails.
+func (h *Handler) logRefusal(r *http.Request, refusal *router.Refusal) {
+	ctx := r.Context()
+	if errors.Is(refusal.Cause, registry.ErrUnavailable) || refusal.Code == router.CodeRegistryUnavailable {
+		if n, ok := h.failures.allow(time.Now()); ok {
+			h.logger.ErrorContext(ctx, "a tenant could not be looked up", "error", refusal.Cause, "since_last", n)
+		}
+		return
+	}
+	if h.logger.Enabled(ctx, slog.LevelDebug) {
+		h.logger.DebugContext(ctx, "refused", "code", refusal.Code, "status", refusal.Status, "cause", refusal.Cause)
+	}
+}

@@ -1,0 +1,102 @@
+package caddymodule
+
+import (
+	"context"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router"
+)
+
+// stateVar is the key under which a request's state lies in Caddy's table of variables. It is found there again after
+// a proxy has wrapped the request's context for a retry.
+const stateVar = "tenantgate"
+
+// maxLimits is how many rate limits can apply to a request: the tenant's and the environment's.
+const maxLimits = 2
+
+// state is all that the gateway knows about a request. It is one allocation of 512 bytes, and everything that lasts as
+// long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
+// view of the request. It is written only before the next handler runs.
+type state struct {
+	app      *App
+	request  router.Request
+	decision router.Decision
+	refusal  *router.Refusal // nil unless refused
+
+	// successor is the state of a later tenant handler in the same request, which speaks for it from then on.
+	successor *state
+
+	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
+	ids string
+
+	// writer is used only when a limit applies.
+	writer limitWriter
+
+	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
+	// so that no other request may ever see them.
+	values [factCount]string
+	used   uint8
+
+	// logged says that this state is among the fields of the request's log line.
+	logged bool
+}
+
+// idLength is the length of an id's text form.
+const idLength = 36
+
+// tenantID returns the text form of the tenant's id; empty until admitted.
+func (st *state) tenantID() string {
+	if st.ids == "" {
+		return ""
+	}
+	return st.ids[:idLength]
+}
+
+// environmentID returns the text form of the environment's id; empty until admitted.
+func (st *state) environmentID() string {
+	if st.ids == "" {
+		return ""
+	}
+	return st.ids[idLength:]
+}
+
+// one returns a header value list that holds v, in st's own memory.
+func (st *state) one(v string) []string {
+	i := st.used
+	st.used++
+	st.values[i] = v
+	return st.values[i : i+1 : i+1]
+}
+
+// resolved returns the snapshot that serves the request, or nil: on exempt paths, for refused requests, and where no
+// tenant handler has run.
+func (st *state) resolved() *registry.Resolved {
+	if st == nil {
+		return nil
+	}
+	return st.decision.Resolved
+}
+
+// last returns the state of the request's last tenant handler.
+func (st *state) last() *state {
+	for st.successor != nil {
+		st = st.successor
+	}
+	return st
+}
+
+// String hides what is inside from the placeholder {http.vars.tenantgate}.
+func (st *state) String() string {
+	if res := st.resolved(); res != nil {
+		return res.Tenant.Slug
+	}
+	return ""
+}
+
+// stateOf returns the state of the request with that context, or nil where no tenant handler has run.
+func stateOf(ctx context.Context) *state {
+	st, _ := caddyhttp.GetVar(ctx, stateVar).(*state)
+	return st
+}

@@ -1,0 +1,60 @@
+package quota
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// dead marks a cell that was evicted. It is one of the 2^64 values that a TAT can have; a TAT that would be equal to
+// it is moved on by one tick.
+const dead instant = 1<<64 - 1
+
+// cell is the bucket of one key. All that is ever changed on the hot path is the one word of its TAT.
+//
+// A cell lives in the table from its first spend until it is full again and a sweep evicts it. Eviction changes the
+// TAT to dead by compare-and-swap before the cell leaves the table: a spend that comes first makes the eviction fail,
+// and one that comes later finds the cell dead and looks the key up again. So no spend is ever lost with a cell.
+type cell struct {
+	tat atomic.Uint64
+	// pardoned is when the last pardon was granted, excess what was pardoned; both under Local.pardoning.
+	pardoned instant
+	excess   span
+	// lost is when a spender last lost a race for the TAT, by its own now.
+	lost atomic.Uint64
+	_    [32]byte // fills a cache line: neighbours in memory do not slow each other down
+}
+
+func (c *cell) load() instant { return instant(c.tat.Load()) }
+
+// swap replaces a TAT that is still there.
+func (c *cell) swap(old, new instant) bool {
+	return c.tat.CompareAndSwap(uint64(old), uint64(alive(new)))
+}
+
+// kill evicts a cell whose TAT is still the given one.
+func (c *cell) kill(tat instant) bool { return c.tat.CompareAndSwap(uint64(tat), uint64(dead)) }
+
+// alive returns a TAT that is not dead, never an earlier one.
+func alive(tat instant) instant {
+	if tat == dead {
+		tat++
+	}
+	return tat
+}
+
+// standBack waits a little, without touching memory, after another core has changed the TAT between our look and our
+// swap. A word that several cores keep changing costs each of them the time in which its cache line travels; when
+// those that lose stand back, the winner keeps the line and goes on at full speed. With three limits, four cores that
+// do nothing but spend from one tenant then decide twice as often as without it.
+//
+// A lone loss, which is what happens beside real work, costs a few hundred nanoseconds. Only when the last one is less
+// than 50 µs ago, so that cores do nothing but spend from this bucket, it is about 10 µs.
+func (c *cell) standBack(at instant) {
+	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
+	turns := few
+	if ago := at.since(instant(c.lost.Swap(uint64(at)))); ago < span(50*time.Microsecond)<<tickShift && ago > -span(time.Millisecond)<<tickShift {
+		turns = many
+	}
+	for range turns {
+	}
+}

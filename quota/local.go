@@ -1,0 +1,114 @@
+package quota
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// LocalOptions are the options of [NewLocal]. The zero value is useful.
+type LocalOptions struct {
+	// Now is the clock from which callers of Take read their now; default time.Now. Local itself reads it only
+	// where it must know the present: in [Local.Run], and on the rare ways where a request lost a race or finds a
+	// bucket that the clock or a change of rate has left impossibly empty.
+	Now func() time.Time
+	// SweepInterval is the time in which [Local.Run] looks once at every bucket; default 10 s.
+	SweepInterval time.Duration
+}
+
+// Local is the [Store] of a single process. Its buckets live in memory only: what is to outlive a reload of the
+// configuration outlives it by keeping the Local.
+//
+// Reading a bucket takes no lock, spending from it one compare-and-swap, and neither allocates; only the first spend
+// from a key, and the first after its bucket was full and swept, adds a cell to a table. All methods are safe for
+// concurrent use, at any time: a Local needs no closing, and one whose Run has ended only stops giving memory back.
+type Local struct {
+	now   func() time.Time
+	every time.Duration
+	epoch time.Time
+	// floor is the instant of the last sweep. What a sweep evicted was full then, so this is the latest TAT that a
+	// key without a cell can have; a new cell begins with it. A request whose now is older than the sweep is thereby
+	// charged as if it came at the sweep, and finds no bucket fresher than it was.
+	floor atomic.Uint64
+	// sweeping is held by a sweep, so that floor does not move back while cells are evicted by a later one.
+	sweeping sync.Mutex
+	// pardoning guards the pardons of all cells; see pardon.
+	pardoning sync.Mutex
+	hasher    hasher
+	shards    [shards]shard
+}
+
+const (
+	shardBits = 7
+	// shards is the number of tables that cells are spread over: a sweep goes on in steps of one table, and a table
+	// that grows copies only itself.
+	shards = 1 << shardBits
+)
+
+// NewLocal returns an empty store: every bucket is full.
+func NewLocal(o LocalOptions) *Local {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.SweepInterval <= 0 {
+		o.SweepInterval = 10 * time.Second
+	}
+	l := &Local{now: o.Now, every: o.SweepInterval, epoch: o.Now(), hasher: hasher{rand.Uint64(), rand.Uint64()}}
+	for i := range l.shards {
+		l.shards[i].table.Store(newTable(0))
+	}
+	return l
+}
+
+// Len returns the number of buckets in memory: those that are not full, and those that no sweep has seen full yet.
+func (l *Local) Len() int {
+	n := 0
+	for i := range l.shards {
+		n += int(l.shards[i].cells.Load())
+	}
+	return n
+}
+
+// find returns the cell of a key, or nil. The shard is chosen by the hash's upper bits, the slot in it by the lower.
+func (l *Local) find(k *Key) *cell {
+	hash := l.hasher.hash(k)
+	return l.shards[hash>>(64-shardBits)].find(hash, k)
+}
+
+// revive returns a living cell for a key whose cell is nil or dead. It does not wait for the sweep that killed the
+// old one to clean up.
+//
+//go:noinline
+func (l *Local) revive(k *Key, at instant) *cell {
+	key := *k
+	s := &l.shards[l.hasher.hash(&key)>>(64-shardBits)]
+	return s.revive(&l.hasher, &key, func() instant { return l.bottom(at) })
+}
+
+// read returns the TAT of a cell that may be nil or dead.
+func (l *Local) read(c *cell, at instant) instant {
+	if c != nil {
+		if tat := c.load(); tat != dead {
+			return tat
+		}
+	}
+	return l.bottom(at)
+}
+
+// bottom returns the TAT that a key without a cell has at the given instant: the floor. A floor beyond the present
+// means that the clock went back after the last sweep; it then comes down to the present.
+func (l *Local) bottom(at instant) instant {
+	floor := l.floor.Load()
+	if instant(floor).since(at) <= 0 {
+		return instant(floor)
+	}
+	if present := l.present(); instant(floor).since(present) > 0 {
+		l.floor.CompareAndSwap(floor, uint64(present))
+		return present
+	}
+	return instant(floor)
+}
+
+// present reads the clock.
+func (l *Local) present() instant { return instantOf(l.now(), l.epoch) }

@@ -1,0 +1,25 @@
+package quota
+
+import "time"
+
+// Store keeps what has been spent from each [Key], and is what a gateway asks for every request.
+type Store interface {
+	// Take spends cost from every limit, or from none, and fills in out[i] for limits[i]. It reports whether the
+	// request may pass: true when every limit had room for the cost, and then all of them are charged. When any
+	// has not, none is charged, and Exceeded is set in the status of each that refused. No limits: true.
+	//
+	// now is the time of the request, read once by the caller from the clock that the store was built with; it may
+	// be a little old by the time that Take is called. A cost below 1 spends nothing and is never refused: it only
+	// reads. Limits with the zero Rate are skipped. Limits with equal Keys share one bucket, and each of them
+	// spends the cost from it. The same Key may come with another Rate than before (a plan was changed): what was
+	// spent stays spent, as time that must pass before the bucket is full, up to a full bucket of the new Rate.
+	//
+	// Implementations must not block: no lock is held across a system call, and one that asks a server bounds each
+	// call by a short timeout of its own and then decides without it. They must be safe for concurrent use, must
+	// keep neither limits nor out nor anything in them after they return, and must not panic, whatever the clock
+	// does. len(out) must be at least len(limits).
+	//
+	// Across all calls, what is admitted from a bucket in any stretch of time is at most its burst plus its rate
+	// times that stretch.
+	Take(now time.Time, cost int64, limits []Limit, out []Status) (allowed bool)
+}

@@ -1,0 +1,65 @@
+package quota
+
+import (
+	"context"
+	"time"
+)
+
+// Sweep gives back the memory of every bucket that is full at now, and returns how many there were. Requests go on
+// meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
+// Local was built with.
+func (l *Local) Sweep(now time.Time) (removed int) {
+	for i := range l.shards {
+		removed += l.sweepShard(i, now)
+	}
+	return removed
+}
+
+// Run sweeps until ctx ends: one shard at a time, so that all have had their turn after each SweepInterval.
+func (l *Local) Run(ctx context.Context) {
+	ticker := time.NewTicker(max(l.every/shards, time.Millisecond))
+	defer ticker.Stop()
+	for i := 0; ; i = (i + 1) % shards {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			l.sweepShard(i, l.now())
+		}
+	}
+}
+
+// sweepShard evicts what is full from one shard.
+func (l *Local) sweepShard(i int, now time.Time) (removed int) {
+	l.sweeping.Lock()
+	defer l.sweeping.Unlock()
+	at := instantOf(now, l.epoch)
+	// Before the first cell dies, so that whoever misses it finds the floor raised. A clock that went back lowers it.
+	l.floor.Store(uint64(at))
+	s := &l.shards[i]
+	table := *s.table.Load()
+	for i := range table {
+		if c := table[i].cell.Load(); c != nil && c.full(at) {
+			removed++
+		}
+	}
+	if removed > 0 {
+		s.clean(&l.hasher)
+	}
+	return removed
+}
+
+// full kills the cell if its bucket is full at the given instant.
+//
+// A TAT farther ahead than any rate's horizon is counted as full too: it is that of a bucket untouched for more than
+// 417 days (half of the range of an instant), or the clock went back by more than 208 days.
+func (c *cell) full(at instant) bool {
+	tat := c.load()
+	if tat == dead {
+		return false
+	}
+	if d := tat.since(at); d > 0 && d <= maxHorizon {
+		return false
+	}
+	return c.kill(tat)
+}

@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// The parts of the queries that Resolve makes. ?1 is the reference's key.
+const (
+	liveDomain  = ` FROM sys_domain WHERE hostname = ?1 AND verified_at IS NOT NULL`
+	liveKey     = ` FROM sys_api_key WHERE key_hash = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR julianday(expires_at) > julianday(?2))`
+	liveSession = ` FROM sys_session WHERE token_hash = ?1 AND revoked_at IS NULL AND julianday(expires_at) > julianday(?2)`
+	tenantOf    = `SELECT organization_id FROM sys_environment WHERE id = `
+)
+
+// lookup says how the keys of one kind lead to tenant and environment.
+type lookup struct {
+	// tenant and environment are SQL expressions. An empty environment means the tenant's default one.
+	tenant, environment string
+	// bound keys lead to their environment alone; naming another one finds nothing.
+	bound bool
+	// dated queries take the time as ?2.
+	dated bool
+	// valid tells keys that can be in the registry from others, which need no query.
+	valid func(string) bool
+}
+
+var lookups = map[Kind]lookup{
+	KindTenantID:      {tenant: `?1`, valid: CanonicalID},
+	KindSlug:          {tenant: `(SELECT id FROM sys_organization WHERE slug = ?1)`, valid: ValidSlug},
+	KindEnvironmentID: {tenant: `(` + tenantOf + `?1)`, environment: `?1`, bound: true, valid: CanonicalID},
+	KindHost: {
+		tenant:      `(` + tenantOf + `(SELECT environment_id` + liveDomain + `))`,
+		environment: `(SELECT environment_id` + liveDomain + `)`,
+		valid:       func(s string) bool { return s != "" && len(s) <= MaxHostLength },
+	},
+	KindAPIKey: {
+		tenant:      `(` + tenantOf + `(SELECT environment_id` + liveKey + `))`,
+		environment: `(SELECT environment_id` + liveKey + `)`,
+		bound:       true, dated: true, valid: validHash,
+	},
+	KindSession: {
+		tenant: `(SELECT coalesce((` + tenantOf + `active_environment_id), active_organization_id)` + liveSession + `)`,
+		environment: `(SELECT coalesce(active_environment_id,
+  (SELECT id FROM sys_environment WHERE organization_id = active_organization_id AND is_default = 1))` + liveSession + `)`,
+		dated: true, valid: validHash,
+	},
+}
+
+// Resolve looks up which tenant and environment a reference means, and returns the snapshot that serves its requests.
+// What is suspended or archived is found too; its status tells. The error is a [*NotFoundError], or it wraps
+// [ErrUnavailable].
+func (s *Store) Resolve(ctx context.Context, ref Reference) (*Resolved, error) {
+	if err := s.migrated(); err != nil {
+		return nil, err
+	}
+	l, ok := lookups[ref.Kind]
+	if !ok || !l.valid(ref.Key) {
+		return nil, &NotFoundError{}
+	}
+	if condition, ok := l.condition(ref.Environment); ok {
+		r, err := s.selectResolved(ctx, condition, l.args(s, ref.Key, ref.Environment)...)
+		if r != nil || err != nil {
+			return r, err
+		}
+	}
+	return s.resolveAlias(ctx, l, ref)
+}
+
+// resolveAlias goes on when there is no such tenant and environment: a former slug may lead there, and if not, the
+// error says which of the two is missing.
+func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Resolved, error) {
+	var found sql.NullString
+	scan := func(rows *sql.Rows) error { return rows.Scan(&found) }
+	query := `SELECT id FROM sys_organization WHERE id = ` + l.tenant
+	if ref.Kind == KindSlug {
+		query = `SELECT coalesce(` + l.tenant + `, (SELECT organization_id FROM sys_organization_alias WHERE slug = ?1))`
+	}
+	if err := s.query(ctx, scan, query, l.args(s, ref.Key, "")...); err != nil {
+		return nil, err
+	}
+	if !found.Valid {
+		return nil, &NotFoundError{}
+	}
+	tenant, err := uuid.Parse(found.String)
+	if err != nil {
+		return nil, s.unavailable("it holds a tenant whose id is no UUID: " + strconv.Quote(found.String))
+	}
+	if l.bound {
+		return nil, &NotFoundError{Tenant: tenant}
+	}
+	// The tenant may have been found by its former slug, so the first query is due once more, by its id.
+	byID := lookups[KindTenantID]
+	if condition, ok := byID.condition(ref.Environment); ok && ref.Kind == KindSlug {
+		r, err := s.selectResolved(ctx, condition, byID.args(s, found.String, ref.Environment)...)
+		if r != nil || err != nil {
+			return r, err
+		}
+	}
+	if ValidSlug(ref.Environment) {
+		r, err := s.selectResolved(ctx, `environment_id = (SELECT environment_id FROM sys_environment_alias
+  WHERE organization_id = ?1 AND slug = ?2) AND organization_id = ?1`, found.String, ref.Environment)
+		if r != nil || err != nil {
+			return r, err
+		}
+	}
+	return nil, &NotFoundError{Tenant: tenant}
+}
+
+// condition returns the WHERE of the query for an environment that is named by id, by slug, or not at all; false when
+// the name can be neither.
+func (l lookup) condition(environment string) (string, bool) {
+	next := "?2"
+	if l.dated {
+		next = "?3"
+	}
+	switch {
+	case environment == "" && l.environment == "":
+		return `organization_id = ` + l.tenant + ` AND is_default = 1`, true
+	case environment == "":
+		return `environment_id = ` + l.environment, true
+	case CanonicalID(environment) && l.bound:
+		return `environment_id = ` + l.environment + ` AND environment_id = ` + next, true
+	case CanonicalID(environment):
+		return `environment_id = ` + next + ` AND organization_id = ` + l.tenant, true
+	case ValidSlug(environment) && l.bound:
+		return `environment_id = ` + l.environment + ` AND environment_slug = ` + next, true
+	case ValidSlug(environment):
+		return `organization_id = ` + l.tenant + ` AND environment_slug = ` + next, true
+	}
+	return "", false
+}
+
+// args returns what the condition's parameters stand for.
+func (l lookup) args(s *Store, key, environment string) []any {
+	args := []any{key}
+	if l.dated {
+		args = append(args, formatTime(s.now()))
+	}
+	if environment != "" {
+		args = append(args, environment)
+	}
+	return args
+}
+
+// selectResolved returns the one row that meets a condition, or nil.
+func (s *Store) selectResolved(ctx context.Context, condition string, args ...any) (r *Resolved, err error) {
+	err = s.query(ctx, func(rows *sql.Rows) error {
+		row := rowPool.Get().(*resolvedRow)
+		defer row.release()
+		if err := rows.Scan(row.targets[:]...); err != nil {
+			return err
+		}
+		if r, err = row.resolved(&s.parsed); err != nil {
+			return s.unavailable("it holds a record that cannot be read: " + err.Error())
+		}
+		return nil
+	}, `SELECT * FROM sys_resolved WHERE `+condition, args...)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// validHash reports whether s is a SHA-256 in lower-case hex.
+func validHash(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}

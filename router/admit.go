@@ -1,0 +1,71 @@
+package router
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+// admit refuses what must not pass, in this order: the tenant's status, the environment's status, the subscription.
+// What depends on who asks (membership, role, policy) comes after what does not, so that a suspended tenant is
+// suspended for everybody.
+func admit(d *Decision, now time.Time) *Refusal {
+	if r := admitTenant(d.Resolved.Tenant.Status); r != nil {
+		return r
+	}
+	if r := admitEnvironment(d.Resolved.Environment.Status); r != nil {
+		return r
+	}
+	return admitSubscription(d.Resolved.Tenant.SubscriptionExpiresAt, now)
+}
+
+// admitTenant refuses by the tenant's status. A status that this binary does not know admits nobody.
+func admitTenant(status registry.Status) *Refusal {
+	switch status {
+	case registry.StatusActive:
+		return nil
+	case registry.StatusSuspended:
+		return refuseTenantSuspended
+	case registry.StatusArchived, registry.StatusDestroying:
+		return refuseTenantInactive
+	case registry.StatusProvisioning:
+		return refuseTenantProvisioning
+	case registry.StatusFailed:
+		return refuseTenantUnavailable
+	}
+	return refuseTenantUnavailable.WithCause(fmt.Errorf("tenant has the unknown status %q", status))
+}
+
+// The refusals of an environment that share their code with the tenant's.
+var (
+	refuseEnvironmentProvisioning = refuseTenantProvisioning.
+					WithDetail("This environment is being set up. Try again shortly.")
+	refuseEnvironmentUnavailable = refuseTenantUnavailable.
+					WithDetail("This environment is not available at the moment.")
+)
+
+// admitEnvironment refuses by the environment's status.
+func admitEnvironment(status registry.Status) *Refusal {
+	switch status {
+	case registry.StatusActive:
+		return nil
+	case registry.StatusSuspended:
+		return refuseEnvironmentSuspended
+	case registry.StatusArchived, registry.StatusDestroying:
+		return refuseEnvironmentInactive
+	case registry.StatusProvisioning:
+		return refuseEnvironmentProvisioning
+	case registry.StatusFailed:
+		return refuseEnvironmentUnavailable
+	}
+	return refuseEnvironmentUnavailable.WithCause(fmt.Errorf("environment has the unknown status %q", status))
+}
+
+// admitSubscription refuses from the moment on at which the subscription expires. The zero time is never.
+func admitSubscription(expires, now time.Time) *Refusal {
+	if expires.IsZero() || now.Before(expires) {
+		return nil
+	}
+	return refuseSubscriptionExpired
+}

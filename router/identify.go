@@ -1,0 +1,121 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+// usualYields is how many yields a request may have without costing an allocation.
+const usualYields = 4
+
+// candidate is a yield on its way to a decision.
+type candidate struct {
+	yield  Yield
+	source int // index of its source
+	// What the resolver said, once it was asked: one of the three.
+	res     *registry.Resolved
+	missing *registry.NotFoundError
+	failure *Refusal
+	// agrees says that the candidate was found to mean the tenant that is decided on.
+	agrees bool
+}
+
+// namesTenant reports whether the candidate says which tenant is meant.
+func (c *candidate) namesTenant() bool { return c.yield.Reference.Kind != registry.KindNone }
+
+// namesEnvironment reports whether the candidate says which environment is meant: by name, or because its key belongs to
+// one environment, as a domain or an API key does. A bare tenant does not: its default environment stands in.
+func (c *candidate) namesEnvironment() bool {
+	switch c.yield.Reference.Kind {
+	case registry.KindHost, registry.KindEnvironmentID, registry.KindAPIKey, registry.KindSession:
+		return true
+	case registry.KindNone, registry.KindTenantID, registry.KindSlug:
+	}
+	return c.yield.Reference.Environment != ""
+}
+
+// identify asks the sources in their order and appends what they yield to found. unknown says that a soft reference was
+// unknown to the registry and left out.
+func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (_ []candidate, unknown bool, _ *Refusal) {
+	hostRead := false
+	for i, source := range rt.sources {
+		if hostRead && rt.readsHost[i] {
+			continue
+		}
+		y, err := source.Identify(r)
+		if err != nil {
+			return nil, false, refuseSource(err)
+		}
+		if y.empty() {
+			continue
+		}
+		if y.Fallback {
+			y.Authenticated = false // a standing answer proves nothing about this request
+		}
+		found = append(found, candidate{yield: y, source: i})
+		if c := &found[len(found)-1]; y.Soft && c.namesTenant() {
+			// Whether this is anything at all decides what later host sources may say, so it cannot wait.
+			rt.lookUp(ctx, r.Now, c)
+			if c.missing != nil && c.missing.Tenant == uuid.Nil {
+				found, unknown = found[:len(found)-1], true
+				continue
+			}
+		}
+		hostRead = hostRead || rt.readsHost[i]
+	}
+	return found, unknown, nil
+}
+
+// refuseSource turns the error of a source into a refusal.
+func refuseSource(err error) *Refusal {
+	if r, ok := err.(*Refusal); ok { //nolint:errorlint // errors.As follows
+		return r
+	}
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return refuseTenantInvalid.WithCause(err)
+}
+
+// lookUp resolves the candidate's reference, unless that was done before.
+func (rt *Router) lookUp(ctx context.Context, now time.Time, c *candidate) {
+	if c.res == nil && c.missing == nil && c.failure == nil {
+		c.res, c.missing, c.failure = rt.resolve(ctx, c.yield.Reference, now)
+	}
+}
+
+// resolve asks the resolver. One of the results is set: what is meant, that it is unknown, or why that cannot be said.
+func (rt *Router) resolve(ctx context.Context, ref registry.Reference, now time.Time,
+) (*registry.Resolved, *registry.NotFoundError, *Refusal) {
+	res, err := rt.resolver.Resolve(ctx, ref, now)
+	if err == nil && res != nil {
+		return res, nil, nil
+	}
+	if missing, ok := err.(*registry.NotFoundError); ok { //nolint:errorlint // the usual case costs nothing; errors.As follows
+		return nil, missing, nil
+	}
+	var missing *registry.NotFoundError
+	switch {
+	case err == nil:
+		return nil, nil, refuseRegistryUnavailable.WithCause(errors.New("resolver gave neither a tenant nor an error"))
+	case errors.As(err, &missing):
+		return nil, missing, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, nil, refuseClientClosedRequest.WithCause(err)
+	}
+	return nil, nil, refuseRegistryUnavailable.WithCause(err)
+}
+
+// refuseMissing is the refusal of something unknown.
+func refuseMissing(missing *registry.NotFoundError) *Refusal {
+	if missing.Tenant == uuid.Nil {
+		return refuseTenantNotFound
+	}
+	return refuseEnvironmentNotFound
+}

@@ -1,0 +1,128 @@
+package router
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// ProblemContentType is the media type of [Refusal.AppendProblem] (RFC 9457 §3).
+const ProblemContentType = "application/problem+json"
+
+// HTMLContentType is the media type of [Refusal.AppendHTML].
+const HTMLContentType = "text/html; charset=utf-8"
+
+// problemType begins the type URI of each problem; the code follows. It identifies and cannot be opened.
+const problemType = "urn:tenantgate:problem:"
+
+// AppendProblem appends the refusal as a problem details object (RFC 9457) with the extension member "code", and with
+// those of the quota for quota_exceeded. instance is a URI reference for this occurrence, such as the path of the
+// request or "urn:uuid:" and the request's id; it is left out when empty.
+func (r *Refusal) AppendProblem(b []byte, instance string) []byte {
+	b = append(b, `{"type":`...)
+	b = appendJSON(b, problemType, r.Code)
+	b = append(b, `,"title":`...)
+	b = appendJSON(b, "", r.Title)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, `,"detail":`...)
+	b = appendJSON(b, "", r.Detail)
+	if instance != "" {
+		b = append(b, `,"instance":`...)
+		b = appendJSON(b, "", instance)
+	}
+	b = append(b, `,"code":`...)
+	b = appendJSON(b, "", r.Code)
+	if e := r.Exceeded; e != nil {
+		b = append(b, `,"allowed":false,"exceededQuota":`...)
+		b = appendJSON(b, "", e.Quota)
+		b = append(b, `,"currentUsage":`...)
+		b = strconv.AppendInt(b, e.Usage, 10)
+		b = append(b, `,"limit":`...)
+		b = strconv.AppendInt(b, e.Limit, 10)
+		b = append(b, `,"message":`...)
+		b = appendJSON(b, "", r.Detail)
+	}
+	return append(b, '}')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendJSON appends prefix and s as one JSON string (RFC 8259 §7). What HTML gives a meaning to is escaped as well, so
+// that a client which takes the body for HTML finds no markup in it. Bytes that are not UTF-8 become U+FFFD.
+func appendJSON(b []byte, prefix, s string) []byte {
+	b = append(b, '"')
+	b = append(b, prefix...)
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case c == '"' || c == '\\':
+				b = append(b, '\\', c)
+			case c == '\n':
+				b = append(b, `\n`...)
+			case c < ' ' || c == 0x7f || c == '<' || c == '>' || c == '&' || c == '\'':
+				b = append(b, `\u00`...)
+				b = append(b, hexDigits[c>>4], hexDigits[c&0xf])
+			default:
+				b = append(b, c)
+			}
+			continue
+		}
+		char, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+		switch char {
+		case utf8.RuneError:
+			b = append(b, `\ufffd`...)
+		case '\u2028', '\u2029': // line ends to JavaScript
+			b = append(b, `\u202`...)
+			b = append(b, hexDigits[char&0xf])
+		default:
+			b = utf8.AppendRune(b, char)
+		}
+	}
+	return append(b, '"')
+}
+
+// AppendHTML appends the refusal as a small page for people. It needs nothing from elsewhere, so that a strict
+// Content-Security-Policy leaves it whole.
+func (r *Refusal) AppendHTML(b []byte) []byte {
+	b = append(b, `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>`...)
+	b = appendEscaped(b, r.Title)
+	b = append(b, "</title>\n</head>\n<body>\n<h1>"...)
+	b = appendEscaped(b, r.Title)
+	b = append(b, "</h1>\n<p>"...)
+	b = appendEscaped(b, r.Detail)
+	b = append(b, "</p>\n<p><small>"...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, ' ')
+	b = appendEscaped(b, r.Code)
+	return append(b, "</small></p>\n</body>\n</html>\n"...)
+}
+
+// appendEscaped appends text for HTML, between tags or in quoted attributes.
+func appendEscaped(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '<':
+			b = append(b, "&lt;"...)
+		case '>':
+			b = append(b, "&gt;"...)
+		case '&':
+			b = append(b, "&amp;"...)
+		case '"':
+			b = append(b, "&#34;"...)
+		case '\'':
+			b = append(b, "&#39;"...)
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// bench is one run: what all scenarios share.
+type bench struct {
+	options
+	dir, runDir, gateway string
+	cores                layout
+	wrk                  *wrk
+	report               *report
+	rounds               int
+	sliceLength          time.Duration
+
+	servers []*process   // that run now, in the order of their start
+	made    map[int]bool // registries that this run has imported
+}
+
+// play runs one scenario, and stops everything that it started. The upstream runs for each anew.
+func (b *bench) play(ctx context.Context, s scenario) error {
+	defer b.stopAll()
+	b.progress("scenario %s", s.Name)
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	_, err = b.start(ctx, server{
+		Name: "upstream", Command: []string{program, "upstream", b.upstream()}, Cores: b.cores.Upstream, Address: b.upstream(),
+		Env: []string{"GOMAXPROCS=" + strconv.Itoa(len(b.cores.Upstream))},
+	})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx, b)
+}
+
+// upstream returns the upstream's address. It stands in the registries too.
+func (b *bench) upstream() string { return b.address(0) }
+
+// address returns the address of the n-th port.
+func (b *bench) address(n int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.Port+n))
+}
+
+// start starts a server that runs until the end of the scenario.
+func (b *bench) start(ctx context.Context, s server) (*process, error) {
+	p, err := start(ctx, s, b.runDir)
+	if err == nil {
+		b.servers = append(b.servers, p)
+	}
+	return p, err
+}
+
+// stopAll stops the servers, the last one first.
+func (b *bench) stopAll() {
+	for i := len(b.servers) - 1; i >= 0; i-- {
+		b.servers[i].stop()
+	}
+	b.servers = nil
+}
+
+// progress tells the person in front of the terminal what is going on; it is no part of the report.
+func (b *bench) progress(format string, args ...any) {
+	_, _ = fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+// memorySettings are the same for everything that is compared. A collector that only runs at the limit treats a
+// small live heap and a large one alike, whereas GOGC=100 makes collections rarer the more a program keeps, so that
+// a gateway with a full cache would look faster than plain Caddy.
+func (b *bench) memorySettings() []string {
+	return []string{"GOGC=" + b.GOGC, "GOMEMLIMIT=" + b.GOMEMLIMIT}
+}
+
+// caddy starts the built gateway with a configuration: global options and the content of its one site.
+func (b *bench) caddy(ctx context.Context, name, global, site string, memory []string) (*process, error) {
+	home := filepath.Join(b.runDir, name)
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, err
+	}
+	port := 2 * len(b.servers)
+	address, admin := b.address(port), b.address(port+1)
+	config := filepath.Join(home, "Caddyfile")
+	text := fmt.Sprintf(caddyfile, admin, global, b.Port+port, site)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	return b.start(ctx, server{
+		Name:    name,
+		Command: []string{b.gateway, "run", "--config", config, "--adapter", "caddyfile"},
+		Env: append([]string{
+			"GOMAXPROCS=" + strconv.Itoa(len(b.cores.Proxy)), "HOME=" + home, "XDG_DATA_HOME=" + home, "XDG_CONFIG_HOME=" + home,
+		}, memory...),
+		Cores: b.cores.Proxy, Address: address, Admin: admin,
+	})
+}
+
+// caddyfile takes the admin address, global options, the port, and the site's content. Nothing but errors is logged.
+const caddyfile = `{
+	admin %s
+	auto_https off
+	persist_config off
+	default_bind 127.0.0.1
+	log {
+		level ERROR
+	}
+%s}
+
+:%d {
+%s}
+`
+
+// gatewayOptions are the global options of a gateway on a registry.
+func gatewayOptions(registryURL string, cacheSize int) string {
+	return fmt.Sprintf("\ttenants {\n\t\tregistry %s\n\t\tcache {\n\t\t\tsize %d\n\t\t}\n\t}\n", registryURL, cacheSize)
+}
+
+const (
+	// cacheSize is the default of the gateway.
+	cacheSize = 100_000
+	// identify begins the site of every gateway.
+	identify = "\ttenant {\n\t\tidentify subdomain {tenant}." + domain + "\n\t}\n"
+	// constantHeaders are as many and as long as those that the gateway sends upstream and to the client.
+	constantHeaders = `	request_header X-Tenant-ID 0190a000-0000-7000-8000-000000000001
+	request_header X-Tenant-Slug t0000000
+	request_header X-Tenant-Name "Tenant number 0"
+	request_header X-Tenant-Plan pro
+	request_header X-Tenant-Isolation shared_schema
+	request_header X-Environment-ID 0190a000-0000-7000-8000-000000000011
+	request_header X-Environment-Slug production
+	request_header X-Environment-Type production
+	request_header X-Environment-Region eu-west-1
+	header RateLimit-Policy "\"requests\";q=60000000;w=60"
+	header RateLimit "\"requests\";r=59999999;t=1"
+`
+	// respondProblem answers as the gateway does when a limit is used up.
+	respondProblem = `	header {
+		Cache-Control no-store
+		Content-Type application/problem+json
+		RateLimit "\"requests\";r=0;t=60"
+		RateLimit-Policy "\"requests\";q=1;w=60"
+		Retry-After 60
+		Vary Accept
+		X-Content-Type-Options nosniff
+	}
+	respond 429 {
+		body <<JSON
+			{"type":"urn:tenantgate:problem:quota_exceeded","title":"Quota exceeded","status":429,"detail":"A limit of this tenant is used up. Try again later.","instance":"/","code":"quota_exceeded","allowed":false,"exceededQuota":"apiRateLimit","currentUsage":1,"limit":1,"message":"A limit of this tenant is used up. Try again later."}
+			JSON
+	}
+`
+	// proxySingle forwards to the tenant's only upstream.
+	proxySingle = identify + "\treverse_proxy {tenant.upstream}\n"
+	// proxyDynamic forwards to any of the tenant's upstreams.
+	proxyDynamic = identify + "\treverse_proxy {\n\t\tdynamic tenant\n\t}\n"
+)
+
+// plain starts what everything is compared with: reverse_proxy to the same upstream in the same binary.
+func (b *bench) plain(ctx context.Context, name string) (*process, error) {
+	return b.caddy(ctx, name, "", "\treverse_proxy "+b.upstream()+"\n", b.memorySettings())
+}
+
+// writeFile writes a file by way of a temporary one, so that a run that was interrupted leaves none that is cut off.
+func writeFile(path string, write func(io.Writer) error) error {
+	file, err := os.Create(path + ".part")
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(path+".part", path)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// candidate is a question put to a server.
+type candidate struct {
+	Name   string
+	Server *process
+	Hosts  hostNames
+	// Status is what every answer must have.
+	Status int
+	// Tolerated is how many answers of a slice may have another status: a limit lets a request through now and then.
+	Tolerated int64
+}
+
+// sample is what one slice of one candidate showed.
+type sample struct {
+	load
+	// ServerCPU is what the server used during the slice.
+	ServerCPU time.Duration
+	// RSS is the server's resident memory at the end of the slice, in bytes.
+	RSS int64
+	// Others is how many cores other work on the machine kept busy.
+	Others float64
+}
+
+// cpuPerRequest returns the server's processor time for each answer, in microseconds.
+func (s sample) cpuPerRequest() float64 {
+	return float64(s.ServerCPU.Microseconds()) / float64(s.Requests)
+}
+
+// busy returns how many cores the server kept busy.
+func (s sample) busy() float64 {
+	return float64(s.ServerCPU.Microseconds()) / float64(s.DurationMicros)
+}
+
+// measure asks the candidates in turn, a slice each, round after round, after one round that is not counted. The
+// result is by candidate, then by round. A wrong answer ends the measurement with an error.
+func (b *bench) measure(ctx context.Context, candidates []candidate) ([][]sample, error) {
+	for _, c := range candidates {
+		if err := c.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	samples := make([][]sample, len(candidates))
+	for round := range b.rounds + 1 {
+		for _, i := range turn(len(candidates), round) {
+			c := candidates[i]
+			s, err := b.quietSlice(ctx, c)
+			if err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", c.Name, round, err)
+			}
+			if round > 0 {
+				samples[i] = append(samples[i], s)
+			}
+		}
+		b.progress("round %d of %d", round, b.rounds)
+	}
+	return samples, nil
+}
+
+// turn returns the order of n candidates in a round: each round begins with another one, and every second round
+// goes backwards, so that nobody always follows the same neighbour.
+func turn(n, round int) []int {
+	order := make([]int, n)
+	for k := range order {
+		if round%2 == 0 {
+			order[k] = (round + k) % n
+		} else {
+			order[k] = (round + n - k) % n
+		}
+	}
+	return order
+}
+
+// slice asks one candidate for the length of a slice, and checks the answers.
+func (b *bench) slice(ctx context.Context, c candidate) (sample, error) {
+	before, err := c.Server.usage()
+	if err != nil {
+		return sample{}, err
+	}
+	l, err := b.wrk.run(ctx, c.Server.Address, c.Hosts, b.sliceLength)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := c.Server.alive(); err != nil {
+		return sample{}, err
+	}
+	after, err := c.Server.usage()
+	if err != nil {
+		return sample{}, err
+	}
+	if err := c.verify(l); err != nil {
+		return sample{}, err
+	}
+	return sample{load: l, ServerCPU: after.CPU - before.CPU, RSS: after.RSS}, nil
+}
+
+// verify returns an error when a slice's answers are not what the candidate must give. wrk only tells statuses from
+// 400 on from those below; [candidate.check] looks at the status itself.
+func (c candidate) verify(l load) error {
+	if lost := l.Connect + l.Read + l.Write + l.Timeout; lost > 0 {
+		return fmt.Errorf("%d requests without an answer (connect %d, read %d, write %d, timeout %d)",
+			lost, l.Connect, l.Read, l.Write, l.Timeout)
+	}
+	wrong := l.Refused
+	if c.Status >= 400 {
+		wrong = l.Requests - l.Refused
+	}
+	if wrong > c.Tolerated {
+		return fmt.Errorf("%d of %d answers had another status than %d", wrong, l.Requests, c.Status)
+	}
+	if l.Requests == 0 {
+		return fmt.Errorf("no answers")
+	}
+	return nil
+}
+
+// check asks for some of the candidate's names once and compares the status. Where answers may differ now and then,
+// it asks each name twice and looks at the second answer.
+func (c candidate) check(ctx context.Context) error {
+	step := max(1, c.Hosts.Count/10)
+	for i := 0; i < c.Hosts.Count; i += step {
+		host := c.Hosts.name(i)
+		status, err := probe(ctx, c.Server.Address, host)
+		if err == nil && c.Tolerated > 0 {
+			status, err = probe(ctx, c.Server.Address, host)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: asking for %s: %w", c.Name, host, err)
+		}
+		if status != c.Status {
+			return fmt.Errorf("%s: asking for %s: status %d, want %d%s", c.Name, host, status, c.Status, c.Server.logTail())
+		}
+	}
+	return nil
+}
