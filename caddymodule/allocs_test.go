@@ -14,7 +14,7 @@ import (
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
 //   - 1: the text of the ids and of the rate limit headers, together
-//   - 3, or 2 where there are many headers already: the growth of the request's header map by nine headers
+//   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
 // AllocsPerRun misreports with the race detector.

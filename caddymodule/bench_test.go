@@ -30,7 +30,16 @@ func curlHeader() http.Header {
 	return http.Header{"User-Agent": {"curl/8.14.1"}, "Accept": {"*/*"}}
 }
 
-// unlimited and limited are tenants for benchmarks; limited never runs out.
+// apiHeader is what an API client sends.
+func apiHeader() http.Header {
+	return http.Header{
+		"User-Agent": {"client/1.0"}, "Accept": {"application/json"}, "Accept-Encoding": {"gzip"},
+		"Authorization": {"Bearer 0123456789abcdef"}, "Content-Type": {"application/json"}, "X-Request-Id": {"0123456789"},
+		"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+	}
+}
+
+// limited is a tenant with a limit that never runs out.
 func limited() *registry.Resolved {
 	res := globex()
 	res.Tenant.Quotas = registry.Quotas{APIRateLimit: 1e12, Burst: 1e12}
@@ -46,7 +55,9 @@ var benchCases = []struct {
 	server *caddyhttp.Server
 	allocs int // that the handler itself makes
 }{
+	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 7},
 	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
+	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 7},
 	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
 	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
 	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
@@ -147,12 +158,12 @@ func BenchmarkStages(b *testing.B) {
 	})
 	b.Run("inject,browser", func(b *testing.B) {
 		st := &state{decision: router.Decision{Resolved: acme()}, ids: acmeID.String() + acmeProd.String()}
-		header := browserHeader()
-		h.inject(header, st)
+		r := &http.Request{Header: browserHeader()}
+		h.inject(r, st)
 		b.ReportAllocs()
 		for b.Loop() {
 			st.used = 0
-			h.inject(header, st)
+			h.inject(r, st)
 		}
 	})
 }
