@@ -142,7 +142,7 @@ func (c *conn) guard(ctx context.Context, err *error) {
 		*err = cause
 		return
 	}
-	if _, sql := sqlMessage((*err).Error()); sql {
+	if text := (*err).Error(); answered(text) {
 		return
 	}
 	c.broken = true

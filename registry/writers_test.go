@@ -191,7 +191,7 @@ func TestImportCrash(t *testing.T) {
 			}
 			before := live()
 			killed := 0
-			for _, lines := range []int{4, 7, 10, 12} {
+			for _, lines := range []int{4, 7, 10, 12, 13} {
 				cmd := exec.CommandContext(t.Context(), os.Args[0])
 				cmd.Env = append(os.Environ(), crashURL+"="+o.URL, crashToken+"="+o.AuthToken, crashFile+"="+file)
 				out, err := cmd.StdoutPipe()
