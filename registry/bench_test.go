@@ -24,7 +24,7 @@ func benchRegistry(b *testing.B, tenants int) *Store {
 	return s
 }
 
-// BenchmarkResolve is the cold lookup of each kind in a file of 20,000 environments; TestLarge measures it in a file of
+// BenchmarkResolve is the cold lookup of each kind in a file of 20,000 environments; BenchmarkLarge measures it in a file of
 // any size.
 func BenchmarkResolve(b *testing.B) {
 	const tenants = 10000
