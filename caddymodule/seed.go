@@ -65,10 +65,7 @@ func migrate(ctx context.Context, store *registry.Store) error {
 	if err := makeDirectory(store.RedactedURL()); err != nil {
 		return err
 	}
-	if err := store.Migrate(ctx); err != nil {
-		return fmt.Errorf("registry %s: %w", store.RedactedURL(), err)
-	}
-	return nil
+	return store.Migrate(ctx) // its errors name the registry
 }
 
 // makeDirectory makes the directory of an embedded registry, readable by this user only: it holds the tenants' data.
@@ -163,7 +160,7 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 	imported[path] = f.hash
 	if report.Changed() {
 		logger.Info("imported", "file", path,
-			"plans", report.Plans, "tenants", report.Tenants, "environments", report.Environments)
+			"plans", count(report.Plans), "tenants", count(report.Tenants), "environments", count(report.Environments))
 	}
 	return f.unenforced, nil
 }
