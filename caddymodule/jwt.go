@@ -25,7 +25,7 @@ func init() {
 type JWT struct {
 	// Secrets are the HMAC secrets, for HS256 (32 bytes at least), HS384 (48) and HS512 (64): several while one is being
 	// rotated. Placeholders are replaced, so that the secret itself need not stand in the configuration, which Caddy's
-	// admin endpoint shows: {env.NAME} or {file.PATH}.
+	// admin endpoint shows: {env.NAME} or {file./PATH}.
 	Secrets []string `json:"secrets,omitempty"`
 	// KeyFile is the path of a file of public keys: PEM (public keys or certificates) or a JSON Web Key Set. It is read
 	// when the configuration is loaded. Placeholders are replaced.
