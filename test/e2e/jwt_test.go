@@ -176,7 +176,7 @@ func (p *provider) start(t *testing.T) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = w.Write(document)
 	})}
-	go p.server.Serve(ln)
+	go func() { _ = p.server.Serve(ln) }() // until it is stopped
 }
 
 func (p *provider) stop(t *testing.T) {
