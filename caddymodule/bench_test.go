@@ -32,7 +32,16 @@ func curlHeader() http.Header {
 	return http.Header{"User-Agent": {"curl/8.14.1"}, "Accept": {"*/*"}}
 }
 
-// unlimited and limited are tenants for benchmarks; limited never runs out.
+// apiHeader is what an API client sends.
+func apiHeader() http.Header {
+	return http.Header{
+		"User-Agent": {"client/1.0"}, "Accept": {"application/json"}, "Accept-Encoding": {"gzip"},
+		"Authorization": {"Bearer 0123456789abcdef"}, "Content-Type": {"application/json"}, "X-Request-Id": {"0123456789"},
+		"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+	}
+}
+
+// limited is a tenant with a limit that never runs out.
 func limited() *registry.Resolved {
 	res := globex()
 	res.Tenant.Quotas = registry.Quotas{APIRateLimit: 1e12, Burst: 1e12}
@@ -49,13 +58,15 @@ var benchCases = []struct {
 	allocs int // that the handler itself makes
 	make   func(testing.TB) *Handler
 }{
+	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 7, benchHandler},
 	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
+	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 7, benchHandler},
 	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
 	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
 	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
 	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8, benchHandler},
-	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 6, benchTokenHandler},
-	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 5, benchTokenHandler},
+	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 8, benchTokenHandler},
+	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 7, benchTokenHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without
@@ -188,12 +199,12 @@ func BenchmarkStages(b *testing.B) {
 	})
 	b.Run("inject,browser", func(b *testing.B) {
 		st := &state{decision: router.Decision{Resolved: acme()}, ids: acmeID.String() + acmeProd.String()}
-		header := browserHeader()
-		h.inject(header, st)
+		r := &http.Request{Header: browserHeader()}
+		h.inject(r, st)
 		b.ReportAllocs()
 		for b.Loop() {
 			st.used = 0
-			h.inject(header, st)
+			h.inject(r, st)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if st.writer.ResponseWriter != nil {
 		w = &st.writer
 	}
-	h.inject(r.Header, st)
+	h.inject(r, st)
 	st.logFields(r)
 	st.spanAttributes(r)
 	h.outcomes.admit(st.decision.Source)

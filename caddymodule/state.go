@@ -16,7 +16,10 @@ const stateVar = "tenantgate"
 // maxLimits is how many rate limits can apply to a request: the tenant's and the environment's.
 const maxLimits = 2
 
-// state is all that the gateway knows about a request. It is one allocation of 512 bytes, and everything that lasts as
+// defaultFacts is how many headers go upstream by default.
+const defaultFacts = int(factEnvironmentRegion) + 1
+
+// state is all that the gateway knows about a request. It is one allocation of 448 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
@@ -36,7 +39,7 @@ type state struct {
 
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
-	values [factCount]string
+	values [defaultFacts]string
 	used   uint8
 
 	// logged says that this state is among the fields of the request's log line.
@@ -62,9 +65,12 @@ func (st *state) environmentID() string {
 	return st.ids[idLength:]
 }
 
-// one returns a header value list that holds v, in st's own memory.
+// one returns a header value list that holds v, in st's own memory as long as there is room.
 func (st *state) one(v string) []string {
 	i := st.used
+	if int(i) == len(st.values) {
+		return []string{v}
+	}
 	st.used++
 	st.values[i] = v
 	return st.values[i : i+1 : i+1]

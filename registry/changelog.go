@@ -8,8 +8,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultChanges is how many changes one call brings when its limit is none.
-const defaultChanges = 1000
+const (
+	// defaultChanges is how many changes one call brings when its limit is none.
+	defaultChanges = 1000
+	// maxChanges is the most, so that they fit into an answer of sqld.
+	maxChanges = 10000
+)
 
 // trimBatch is how many rows of the change log are removed at a time, so that other writers get their turn.
 const trimBatch = 5000
@@ -22,7 +26,7 @@ const selectChanges = `SELECT r.id, (SELECT seq FROM sqlite_sequence WHERE name 
  LEFT JOIN (SELECT * FROM sys_change WHERE seq > ?1 ORDER BY seq LIMIT ?2) c
  ORDER BY c.seq`
 
-// Changes reads the change log after a position, the lowest numbers first, at most limit of them (default 1000). Its
+// Changes reads the change log after a position, the lowest numbers first, at most limit of them (default 1000, at most 10000). Its
 // cost does not depend on how much was changed before. Errors wrap [ErrUnavailable].
 func (s *Store) Changes(ctx context.Context, after int64, limit int) (Changes, error) {
 	if err := s.migrated(); err != nil {
@@ -31,7 +35,7 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) (Changes, e
 	if limit <= 0 {
 		limit = defaultChanges
 	}
-	after = max(after, 0)
+	after, limit = max(after, 0), min(limit, maxChanges)
 	var c Changes
 	seen := false
 	scan := func(rows *sql.Rows) error {

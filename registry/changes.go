@@ -8,6 +8,8 @@ type Change struct {
 	// Seq grows with each commit and is never reused.
 	Seq int64
 	// Entity is the table without its prefix: organization, environment, domain, plan, environment_member, api_key, session, …
+	// One more, registry, comes without ids and key, and means that anything may have changed: a large import writes it
+	// instead of a row for each record.
 	Entity string
 	// Tenant is the tenant that is touched; zero for a plan, or where none is known. Something that moves from one
 	// tenant to another makes two rows.

@@ -17,9 +17,10 @@ import (
 
 // Limits of a document. They bound what one tenant can cost in memory, in a header, and in one answer of a server.
 const (
-	maxEnvironments  = 1000  // of a tenant
-	maxDomains       = 1000  // of an environment
-	maxMembers       = 10000 // of an environment
+	maxEnvironments  = 1000   // of a tenant
+	maxDomains       = 1000   // of an environment
+	maxMembers       = 10000  // of an environment
+	maxRecords       = 100000 // domains and members of a tenant
 	maxUpstreams     = 64
 	maxIPWhitelist   = 1000
 	maxMetadata      = 64 // entries

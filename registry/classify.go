@@ -35,6 +35,9 @@ func (e *constraintError) Error() string { return e.text }
 // errLock is in the chain of an error that says that another writer was in the way: trying again may help.
 var errLock = errors.New("another writer holds the registry")
 
+// errTooLarge is in the chain of an error that says that a server's answer would have been too large.
+var errTooLarge = errors.New("answer too large")
+
 // errNoSchema is in the chain of an error that says that a table is missing.
 var errNoSchema = errors.New("no schema")
 
@@ -115,6 +118,16 @@ func sqlMessage(text string) (message string, ok bool) {
 	return "", false
 }
 
+// tooLarge is what sqld says instead of an answer that is larger than its limit.
+const tooLarge = "Response is too large"
+
+// answered reports whether an error text of the driver is what the server said about a statement, so that the connection
+// and a transaction on it are fine.
+func answered(text string) bool {
+	_, ok := sqlMessage(text)
+	return ok || strings.Contains(text, tooLarge)
+}
+
 // classifyMessage handles what SQLite says about a statement, the same text in a file and on a server.
 func (s *Store) classifyMessage(message string) error {
 	switch {
@@ -122,8 +135,7 @@ func (s *Store) classifyMessage(message string) error {
 		return &constraintError{message}
 	case strings.Contains(message, "no such table"), strings.Contains(message, "no such column"):
 		return s.unavailable("it lacks part of the schema ("+message+"): start a gateway or run an import, both create it", errNoSchema)
-	case strings.Contains(message, "database is locked"), strings.Contains(message, "database table is locked"),
-		strings.Contains(message, "transaction timed-out"), strings.Contains(message, "TRANSACTION_TIMEOUT"):
+	case strings.Contains(message, "database is locked"), strings.Contains(message, "database table is locked"):
 		return s.unavailable("another writer holds it: try again", errLock)
 	case strings.Contains(message, "already exists"):
 		return s.unavailable("the database is in use by something else (" + message + "): give the registry a database of its own")
@@ -160,7 +172,9 @@ func (s *Store) classifyTransport(err error, text string) error {
 		return s.unavailable("TLS failed: " + lastPart(text))
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return s.unavailable("the server does not speak TLS: use http:// instead of https:// or libsql://, ws:// instead of wss://")
-	case strings.Contains(text, "error code 400"), strings.Contains(text, "STREAM_EXPIRED"), strings.Contains(text, "stream is closed"):
+	case strings.Contains(text, tooLarge):
+		return s.unavailable("the answer is larger than the server allows: raise sqld's --max-response-size", errTooLarge)
+	case strings.Contains(text, "Transaction timed out"), staleStream(text):
 		return s.unavailable("the server has taken a transaction away that took too long", errLock)
 	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op), strings.HasSuffix(text, "EOF"):
 		return s.unavailable("the connection broke: check that the server runs")

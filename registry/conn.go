@@ -20,8 +20,13 @@ const maxDials = 16
 // stream is a new SQLite connection there, which first reads the whole schema: that takes longer than the query.
 const streamIdle = 5 * time.Second
 
-// errDials is returned without dialling.
-var errDials = errors.New("it has not answered earlier attempts to connect")
+var (
+	// errDials is returned without dialling.
+	errDials = errors.New("it has not answered earlier attempts to connect")
+	// errBroken is returned without asking the server. What it did with an earlier statement of a transaction is unknown,
+	// or it has taken the transaction away: then further ones would take effect each by itself.
+	errBroken = errors.New("an earlier statement of the transaction failed")
+)
 
 // connector opens connections to a server and puts a guard around each: see conn.
 type connector struct {
@@ -62,7 +67,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		}()
 		r.conn, r.err = c.base.Connect(ctx)
 	}()
-	ctx, cancel := context.WithTimeout(ctx, c.timeout) // database/sql opens some connections without a deadline
+	wait, cancel := context.WithTimeout(ctx, c.timeout) // database/sql opens some connections without a deadline
 	defer cancel()
 	select {
 	case r := <-done:
@@ -70,7 +75,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, r.err
 		}
 		return &conn{base: r.conn.(baseConn), timeout: c.timeout}, nil
-	case <-ctx.Done():
+	case <-wait.Done():
 		c.dials.Add(1)
 		go func() {
 			if r := <-done; r.err == nil {
@@ -78,7 +83,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 			}
 			c.dials.Add(-1)
 		}()
-		return nil, ctx.Err()
+		return nil, wait.Err()
 	}
 }
 
@@ -137,7 +142,7 @@ func (c *conn) guard(ctx context.Context, err *error) {
 		*err = cause
 		return
 	}
-	if _, sql := sqlMessage((*err).Error()); sql {
+	if text := (*err).Error(); answered(text) {
 		return
 	}
 	c.broken = true
@@ -159,12 +164,18 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		}
 	}()
 	defer c.guard(ctx, &err)
+	if c.broken {
+		return nil, errBroken
+	}
 	return c.base.ExecContext(ctx, query, args)
 }
 
 // QueryContext implements driver.QueryerContext. Both transports bring all rows at once, so that only reading blocks.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (r driver.Rows, err error) {
 	defer c.guard(ctx, &err)
+	if c.broken {
+		return nil, errBroken
+	}
 	base, err := c.base.QueryContext(ctx, query, args)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,39 @@
 // Package registry is the control-plane database of Tenantgate: tenants, their environments, domains, plans,
 // quotas, members, credentials, sessions, API keys, usage, audit log and change log, in libSQL.
 //
-// A [Store] speaks to one registry: an embedded SQLite file ("file:tenants.db") or a libSQL server
-// ("http://", "https://", "libsql://", "ws://", "wss://"; sqld or Turso). It answers two questions of the data
-// plane: which tenant and environment a [Reference] means ([Store.Resolve], giving an immutable [Resolved]
-// snapshot), and what has changed since ([Store.Changes]). Every write by any writer adds a row to sys_change by
-// trigger; gateways poll it and drop what it touches.
+// A [Store] speaks to one registry. It answers two questions of the data plane: which tenant and environment a
+// [Reference] means ([Store.Resolve], giving an immutable [Resolved] snapshot), and what has changed since
+// ([Store.Changes]). Every write by any writer adds a row to sys_change by trigger; gateways poll it and drop what it
+// touches. [Store.ImportFile] and [Store.Export] bring tenants in and out as JSON.
 //
-// The package knows nothing of HTTP or Caddy. All times are UTC, all ids are UUIDs.
+//	store, err := registry.Open(registry.Options{URL: "file:tenants.db"})
+//	...
+//	if err := store.Migrate(ctx); err != nil { ... }
+//	r, err := store.Resolve(ctx, registry.Reference{Kind: registry.KindSlug, Key: "acme"})
+//
+// # URLs
+//
+//   - file:PATH is an embedded SQLite file in WAL mode. The path is taken as it stands: "%" and "#" are part of names.
+//   - libsql://HOST and https://HOST are a libSQL server (Turso, or sqld behind TLS) by HTTP with TLS.
+//   - http://HOST:PORT is a libSQL server without TLS: how a plain sqld is reached.
+//   - wss://HOST and ws://HOST:PORT read over WebSockets, which is about twice as fast as HTTP, with and without TLS.
+//     They write by HTTP to the same host all the same, because over a WebSocket the client may repeat a write whose
+//     answer was lost.
+//
+// The token of a server is an option of its own; a URL that holds one is refused. Proxies and certificate authorities
+// come from the environment (HTTPS_PROXY, SSL_CERT_FILE), as in Go's net/http.
+//
+// # Failures
+//
+// Each call has a timeout, and each error that says nothing about the data wraps [ErrUnavailable]: a registry that is
+// down, hangs, refuses the token or answers nonsense never looks like one without the tenant. [NotFoundError] is a
+// registry's answer.
+//
+// # Writers
+//
+// A plain SQL client is a writer like any other: the schema (see migrations/README.md) checks what it writes and
+// notices every change. What reads and then writes does so under the write lock in a file, and by comparing versions
+// on a server, where a transaction over several requests can be taken away.
+//
+// The package knows nothing of HTTP servers or Caddy. All times are UTC, all ids are UUIDs.
 package registry

@@ -3,9 +3,10 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
-
-	"github.com/google/uuid"
+	"maps"
+	"slices"
 )
 
 const (
@@ -97,23 +98,26 @@ func (e *exporter) plans(ctx context.Context) error {
 	}, `SELECT `+planColumns+` FROM sys_plan ORDER BY name`)
 }
 
-// tenants writes the tenants whose slugs come next after a slug.
+// tenants writes the tenants whose slugs come next after a slug, fewer at a time when they are too large for a server.
 func (e *exporter) tenants(ctx context.Context, after *string) (more bool, err error) {
 	var v values
 	var list []*DocumentTenant
 	byID := map[string]*DocumentTenant{}
-	err = e.read(ctx, func(rows *sql.Rows) error {
-		if err := v.scan(rows); err != nil {
-			return err
-		}
-		r := v.tenant()
-		t, err := e.tenant(&r)
-		if err != nil {
-			return err
-		}
-		list, byID[r.id], *after = append(list, t), t, r.slug
-		return nil
-	}, `SELECT `+tenantColumns+` FROM sys_organization WHERE slug > ?1 ORDER BY slug LIMIT ?2`, *after, int64(exportTenants))
+	limit := exportTenants
+	err = e.halving(&limit, func() error {
+		return e.read(ctx, func(rows *sql.Rows) error {
+			if err := v.scan(rows); err != nil {
+				return err
+			}
+			r := v.tenant()
+			t, err := e.tenant(&r)
+			if err != nil {
+				return err
+			}
+			list, byID[r.id], *after = append(list, t), t, r.slug
+			return nil
+		}, `SELECT `+tenantColumns+` FROM sys_organization WHERE slug > ?1 ORDER BY slug LIMIT ?2`, *after, int64(limit))
+	})
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
@@ -135,37 +139,52 @@ type place struct {
 func (p place) environment() *DocumentEnvironment { return &p.tenant.Environments[p.index] }
 
 func (e *exporter) environments(ctx context.Context, tenants map[string]*DocumentTenant) error {
-	ids := make([]string, 0, len(tenants))
-	for id := range tenants {
-		ids = append(ids, id)
-	}
-	var v values
 	places := map[string]place{}
 	environments := []string{}
-	err := e.read(ctx, func(rows *sql.Rows) error {
-		if err := v.scan(rows); err != nil {
+	err := inParts(slices.Collect(maps.Keys(tenants)), exportTenants, func(part []string) error {
+		var v values
+		return e.read(ctx, func(rows *sql.Rows) error {
+			if err := v.scan(rows); err != nil {
+				return err
+			}
+			r := v.environment()
+			t := tenants[r.tenant]
+			places[r.id] = place{t, len(t.Environments)}
+			environments = append(environments, r.id)
+			environment, err := e.environment(&r)
+			t.Environments = append(t.Environments, environment)
+			return err
+		}, `SELECT `+environmentColumns+` FROM sys_environment WHERE organization_id IN (SELECT value FROM json_each(?1))
+ ORDER BY organization_id, is_default DESC, slug`, mustJSON(part))
+	})
+	if err != nil {
+		return err
+	}
+	return inParts(environments, mostHosts, func(part []string) error {
+		arg := mustJSON(part)
+		if err := e.databases(ctx, places, arg); err != nil {
 			return err
 		}
-		r := v.environment()
-		t := tenants[r.tenant]
-		places[r.id] = place{t, len(t.Environments)}
-		environments = append(environments, r.id)
-		environment, err := e.environment(&r)
-		t.Environments = append(t.Environments, environment)
-		return err
-	}, `SELECT `+environmentColumns+` FROM sys_environment WHERE organization_id IN (SELECT value FROM json_each(?1))
- ORDER BY organization_id, is_default DESC, slug`, mustJSON(ids))
-	if err != nil || len(environments) == 0 {
-		return err
+		for _, id := range part { // should the part be read anew, cut in two
+			of := places[id].environment()
+			of.Domains, of.Members = nil, nil
+		}
+		if err := e.domains(ctx, places, arg); err != nil {
+			return err
+		}
+		return e.members(ctx, places, arg)
+	})
+}
+
+// halving calls f, again with half the limit as long as the answer is too large for the server.
+func (e *exporter) halving(limit *int, f func() error) error {
+	for {
+		err := f()
+		if !errors.Is(err, errTooLarge) || *limit == 1 {
+			return err
+		}
+		*limit /= 2
 	}
-	arg := mustJSON(environments)
-	if err := e.databases(ctx, places, arg); err != nil {
-		return err
-	}
-	if err := e.domains(ctx, places, arg); err != nil {
-		return err
-	}
-	return e.members(ctx, places, arg)
 }
 
 func (e *exporter) databases(ctx context.Context, places map[string]place, environments string) error {
@@ -204,91 +223,26 @@ func (e *exporter) domains(ctx context.Context, places map[string]place, environ
 
 func (e *exporter) members(ctx context.Context, places map[string]place, environments string) error {
 	lastID, lastUser := "", ""
+	limit := exportMembers
 	for {
 		n := 0
-		err := e.read(ctx, func(rows *sql.Rows) error {
-			var m DocumentMember
-			if err := rows.Scan(&lastID, &m.UserID, &m.Role); err != nil {
-				return err
-			}
-			lastUser = m.UserID
-			n++
-			of := places[lastID].environment()
-			of.Members = append(of.Members, m)
-			return nil
-		}, `SELECT environment_id, user_id, role FROM sys_environment_member
+		err := e.halving(&limit, func() error {
+			return e.read(ctx, func(rows *sql.Rows) error {
+				var m DocumentMember
+				if err := rows.Scan(&lastID, &m.UserID, &m.Role); err != nil {
+					return err
+				}
+				lastUser = m.UserID
+				n++
+				of := places[lastID].environment()
+				of.Members = append(of.Members, m)
+				return nil
+			}, `SELECT environment_id, user_id, role FROM sys_environment_member
  WHERE environment_id IN (SELECT value FROM json_each(?1)) AND (environment_id, user_id) > (?2, ?3)
- ORDER BY environment_id, user_id LIMIT ?4`, environments, lastID, lastUser, int64(exportMembers))
-		if err != nil || n < exportMembers {
+ ORDER BY environment_id, user_id LIMIT ?4`, environments, lastID, lastUser, int64(limit))
+		})
+		if err != nil || n < limit {
 			return err
 		}
 	}
 }
-
-// unreadable is the error for a value that a plain SQL client wrote, and that an import would refuse: leaving it out
-// would be a silent loss.
-func (e *exporter) unreadable(field, of, name string, err error) error {
-	return e.s.unavailable(field + " of " + of + " " + name + " cannot be exported: " + err.Error())
-}
-
-// tenant returns a record as a document has it.
-func (e *exporter) tenant(r *tenantRecord) (*DocumentTenant, error) {
-	t := &DocumentTenant{
-		ID: storedID(r.id), Slug: r.slug, Name: r.name, Plan: r.plan, Status: Status(r.status),
-		Isolation: IsolationLevel(r.isolation), Quotas: someQuotas(r.quotas),
-	}
-	var err error
-	if t.Upstreams, err = storedUpstreams(r.upstreams); err != nil {
-		return nil, e.unreadable("upstreams", "tenant", r.slug, err)
-	}
-	if t.Metadata, err = parseMetadata(r.metadata, &e.s.parsed); err != nil {
-		return nil, e.unreadable("metadata", "tenant", r.slug, err)
-	}
-	if t.SecurityPolicy, err = parseSecurityPolicy(r.policy); err != nil {
-		return nil, e.unreadable("security_policy", "tenant", r.slug, err)
-	}
-	if r.expires != "" {
-		at, err := parseTime(r.expires)
-		if err != nil {
-			return nil, e.unreadable("subscription_expires_at", "tenant", r.slug, err)
-		}
-		t.SubscriptionExpiresAt = &at
-	}
-	return t, nil
-}
-
-// environment returns a record as a document has it.
-func (e *exporter) environment(r *environmentRecord) (DocumentEnvironment, error) {
-	d := DocumentEnvironment{
-		ID: storedID(r.id), Slug: r.slug, Name: r.name, Type: EnvironmentType(r.kind), Default: &r.isDefault,
-		Status: Status(r.status), Quotas: someQuotas(r.quotas),
-	}
-	var err error
-	if d.Upstreams, err = storedUpstreams(r.upstreams); err != nil {
-		return d, e.unreadable("upstreams", "environment", r.id, err)
-	}
-	if d.Metadata, err = parseMetadata(r.metadata, &e.s.parsed); err != nil {
-		return d, e.unreadable("metadata", "environment", r.id, err)
-	}
-	if r.region != "" {
-		d.Region = &r.region
-	}
-	return d, nil
-}
-
-// storedID reads an id that the schema has checked.
-func storedID(id string) uuid.UUID {
-	parsed, _ := uuid.Parse(id)
-	return parsed
-}
-
-// someQuotas is nil where there are none.
-func someQuotas(q Quotas) *Quotas {
-	if q == (Quotas{}) {
-		return nil
-	}
-	return &q
-}
-
-// storedUpstreams reads upstreams; nil where there are none.
-func storedUpstreams(text string) ([]Upstream, error) { return new(parsedValues).upstreams(text) }

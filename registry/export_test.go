@@ -82,10 +82,14 @@ func TestExport(t *testing.T) {
 
 // Promise: whatever is imported comes out of an export such that it makes the same registry elsewhere.
 func TestExportImportProperty(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(10) {
 		first := migrated(t, Options{URL: "file:" + t.TempDir() + "/first.db"})
 		second := migrated(t, Options{URL: "file:" + t.TempDir() + "/second.db"})
-		doc := randomDocument(rand.New(rand.NewPCG(seed, 1)))
+		tenants := 30
+		if seed == 0 { // more than an export reads at once
+			tenants = exportTenants + 20
+		}
+		doc := randomDocument(rand.New(rand.NewPCG(seed, 1)), tenants)
 		if _, err := first.ImportDocument(t.Context(), doc, ImportOptions{}); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -100,8 +104,8 @@ func TestExportImportProperty(t *testing.T) {
 	}
 }
 
-// randomDocument makes a document that an import takes, with more tenants than an export reads at once.
-func randomDocument(r *rand.Rand) *Document {
+// randomDocument makes a document that an import takes.
+func randomDocument(r *rand.Rand, tenants int) *Document {
 	pick := func(list []string) string { return list[r.IntN(len(list))] }
 	some := func() bool { return r.IntN(3) == 0 }
 	quotas := func() *Quotas {
@@ -133,7 +137,7 @@ func randomDocument(r *rand.Rand) *Document {
 	for i := range r.IntN(5) {
 		doc.Plans = append(doc.Plans, DocumentPlan{Name: fmt.Sprintf("plan%d", i), Quotas: quotas(), Upstreams: upstreams()})
 	}
-	for i := range exportTenants + r.IntN(2*exportTenants) {
+	for i := range tenants {
 		t := DocumentTenant{
 			Slug: fmt.Sprintf("t%d", i), Name: pick([]string{"", "Name", "Ünïcødé \"quoted\"", "日本"}), Plan: pick([]string{"", "plan0", "plan1"}),
 			Status: Status(pick(statuses)), Isolation: IsolationLevel(pick(isolationLevels)), Quotas: quotas(), Upstreams: upstreams(), Metadata: metadata(),

@@ -174,6 +174,38 @@ func TestServerHangsInTransaction(t *testing.T) {
 	}
 }
 
+// Promise: a transaction that the server takes away, because it lasts too long and another writer waits, writes nothing
+// at all, even when its statements go on; and the error says that trying again may help.
+func TestServerTakesTransactionAway(t *testing.T) {
+	srv := sqld.Start(t, sqld.Options{})
+	s := migrated(t, Options{URL: srv.URL(), AuthToken: srv.Token(nil), Timeout: 30 * time.Second})
+	err := s.transact(t.Context(), func(tx *sql.Tx) error {
+		insert := func(name string) error {
+			_, err := s.execOn(t.Context(), tx, `INSERT INTO sys_plan (name) VALUES (?1)`, name)
+			return err
+		}
+		if err := insert("one"); err != nil {
+			return err
+		}
+		if err := try(t, s, `INSERT INTO sys_plan (name) VALUES ('other')`); err != nil { // after 5 s it gets the lock
+			t.Error(err)
+		}
+		if err := insert("two"); !errors.Is(err, errLock) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		if err := insert("three"); err == nil {
+			t.Error("a statement after the transaction's end took effect")
+		}
+		return nil
+	})
+	if !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if got := one[string](t, s, `SELECT group_concat(name) FROM sys_plan`); got != "other" {
+		t.Errorf("there are %s", got)
+	}
+}
+
 // waitFor waits until a condition holds.
 func waitFor(t *testing.T, holds func() bool) {
 	t.Helper()

@@ -70,10 +70,13 @@ func (w *fileWriter) add(ctx context.Context, ops *operations) error {
 			return err
 		}
 	}
-	for kind := range ops.kinds {
-		if err := w.exec(ctx, w.tx, insertImportChunk, w.id, kind, 0, ops.records(kind)); err != nil {
-			return err
-		}
+	seq := 0
+	err := ops.chunks(func(kind, records string) error {
+		seq++
+		return w.exec(ctx, w.tx, insertImportChunk, w.id, kind, seq, records)
+	})
+	if err != nil {
+		return err
 	}
 	if err := w.exec(ctx, w.tx, applyImport, w.id, w.applied); err != nil {
 		return err

@@ -24,38 +24,55 @@ const (
 	opAudit              = "audit"
 )
 
-// operations are what an import has to write for a batch: rows of values by kind, as JSON. The order of values in a row
-// is that of the columns in the trigger sys_import_apply.
+// chunkSize is from how many bytes on a chunk of rows is closed. sqld takes no value of more than 4 MB, and no row of an
+// import has more than a tenth of that.
+const chunkSize = 512 << 10
+
+// operations are what an import has to write for a batch: rows of values by kind, in chunks of JSON. The order of
+// values in a row is that of the columns in the trigger sys_import_apply.
 type operations struct {
-	kinds map[string][]byte // JSON arrays without their end
-	count int
-	size  int
+	open   map[string][]byte   // a JSON array without its end
+	closed map[string][]string // JSON arrays
+	count  int
+	size   int
 }
 
 // add adds one row. Its values are string, int64, bool or json.RawMessage; nil is NULL.
 func (o *operations) add(kind string, row []any) {
-	if o.kinds == nil {
-		o.kinds = map[string][]byte{}
+	if o.open == nil {
+		o.open, o.closed = map[string][]byte{}, map[string][]string{}
 	}
-	b := o.kinds[kind]
-	before := len(b)
-	if before == 0 {
-		b = append(b, '[')
-	} else {
-		b = append(b, ',')
+	lead := byte(',')
+	b := o.open[kind]
+	if len(b) == 0 {
+		lead = '['
 	}
-	text, err := json.Marshal(row)
-	if err != nil {
-		panic(err) // values of our own making
-	}
-	b = append(b, text...)
-	o.kinds[kind] = b
+	text := mustJSON(row) // values of our own making
+	b = append(append(b, lead), text...)
 	o.count++
-	o.size += len(b) - before
+	o.size += len(text) + 1
+	if len(b) >= chunkSize {
+		o.closed[kind] = append(o.closed[kind], string(b)+"]")
+		b = b[:0]
+	}
+	o.open[kind] = b
 }
 
-// records returns the rows of a kind as a JSON array.
-func (o *operations) records(kind string) string { return string(o.kinds[kind]) + "]" }
+// chunks calls f with each chunk of rows, those of a kind in the order in which they were added.
+func (o *operations) chunks(f func(kind, records string) error) error {
+	for kind, open := range o.open {
+		list := o.closed[kind]
+		if len(open) > 0 {
+			list = append(list, string(open)+"]")
+		}
+		for _, records := range list {
+			if err := f(kind, records); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // nullText is NULL for "".
 func nullText(s string) any {
@@ -141,14 +158,26 @@ func (o *operations) updateDatabase(d *databaseRecord) {
 
 // merge adds all rows of other, behind those that are there.
 func (o *operations) merge(other *operations) {
-	if o.kinds == nil {
-		o.kinds = map[string][]byte{}
+	if o.open == nil {
+		o.open, o.closed = map[string][]byte{}, map[string][]string{}
 	}
-	for kind, rows := range other.kinds {
-		if b := o.kinds[kind]; len(b) > 0 {
-			rows = append(append(b, ','), rows[1:]...)
+	for kind, rows := range other.open {
+		b := o.open[kind]
+		if more := other.closed[kind]; len(more) > 0 {
+			if len(b) > 0 {
+				o.closed[kind], b = append(o.closed[kind], string(b)+"]"), nil
+			}
+			o.closed[kind] = append(o.closed[kind], more...)
 		}
-		o.kinds[kind] = rows
+		if len(b) > 0 && len(rows) > 0 {
+			b = append(append(b, ','), rows[1:]...)
+		} else {
+			b = append(b, rows...)
+		}
+		if len(b) >= chunkSize {
+			o.closed[kind], b = append(o.closed[kind], string(b)+"]"), nil
+		}
+		o.open[kind] = b
 	}
 	o.count += other.count
 	o.size += other.size

@@ -122,6 +122,5 @@ func brokenPipe(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) {
 		return true
 	}
-	_, sql := sqlMessage(err.Error())
-	return !sql && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+	return !answered(err.Error()) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }

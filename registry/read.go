@@ -14,12 +14,13 @@ import (
 // each.
 type documentReader struct {
 	problems
-	scan   *scanner
-	path   []string
-	index  *fileIndex // nil: what has to be unique was checked in an earlier pass
-	plan   func(*DocumentPlan) error
-	tenant func(*DocumentTenant) error
-	at     int32 // index of the current tenant
+	scan    *scanner
+	path    []string
+	index   *fileIndex // nil: what has to be unique was checked in an earlier pass
+	plan    func(*DocumentPlan) error
+	tenant  func(*DocumentTenant) error
+	at      int32 // index of the current tenant
+	records int   // its domains and members
 }
 
 // readDocument reads a whole document. Once there is a problem, plan and tenant are called no more. Its error is a [*DocumentError], or one of plan and tenant.

@@ -18,7 +18,7 @@ func (r *documentReader) readTenant(i int) error {
 	before := len(r.found.Problems)
 	r.scan.token()
 	t.line = r.scan.line
-	r.at = int32(i)
+	r.at, r.records = int32(i), 0
 	err := r.object(tenantFields, func(field int) error {
 		switch field {
 		case 0:
@@ -184,6 +184,9 @@ func (r *documentReader) readEnvironment(t *DocumentTenant, i int) error {
 		}
 	}
 	t.Environments = append(t.Environments, e)
+	if r.records += len(e.Domains) + len(e.Members); r.records > maxRecords {
+		return fmt.Errorf("a tenant must not have more than %d domains and members in all", maxRecords)
+	}
 	return nil
 }
 

@@ -28,9 +28,10 @@ type serverWriter struct {
 	s       *Store
 	actor   string
 	id      string
-	seq     map[string]int64 // chunks by kind
-	pending operations
-	count   int
+	seq     int64 // of the last chunk
+	pending []*operations
+	size    int  // of what is pending, in bytes
+	count   int  // of all records
 	hung    bool // a call got no answer in time: no further ones are made than necessary
 }
 
@@ -39,7 +40,6 @@ func (w *serverWriter) begin(ctx context.Context) (reader, error) {
 		return nil, err
 	}
 	w.id = NewID().String()
-	w.seq = map[string]int64{}
 	if err := w.repeat(ctx, `INSERT OR IGNORE INTO sys_import (id, actor) VALUES (?1, ?2)`, w.id, w.actor); err != nil {
 		return nil, err
 	}
@@ -60,23 +60,25 @@ func (w *serverWriter) repeat(ctx context.Context, query string, args ...any) (e
 
 func (w *serverWriter) add(ctx context.Context, ops *operations) error {
 	w.count += ops.count
-	w.pending.merge(ops)
-	if w.pending.size < stageSize {
+	w.pending = append(w.pending, ops)
+	w.size += ops.size
+	if w.size < stageSize {
 		return nil
 	}
 	return w.stage(ctx)
 }
 
-// stage sends what is pending.
+// stage sends what is pending, small batches together.
 func (w *serverWriter) stage(ctx context.Context) error {
-	for kind := range w.pending.kinds {
-		if err := w.repeat(ctx, insertImportChunk, w.id, kind, w.seq[kind], w.pending.records(kind)); err != nil {
-			return err
-		}
-		w.seq[kind]++
+	var all operations
+	for _, ops := range w.pending {
+		all.merge(ops)
 	}
-	w.pending = operations{}
-	return nil
+	w.pending, w.size = w.pending[:0], 0
+	return all.chunks(func(kind, records string) error {
+		w.seq++
+		return w.repeat(ctx, insertImportChunk, w.id, kind, w.seq, records)
+	})
 }
 
 func (w *serverWriter) commit(ctx context.Context) error {

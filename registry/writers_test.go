@@ -176,7 +176,7 @@ func TestImportCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const tenants = 3000
+	const tenants = 2000
 	if err := errors.Join(writeLarge(f, tenants, 1), f.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestImportCrash(t *testing.T) {
 			}
 			before := live()
 			killed := 0
-			for _, lines := range []int{5, 8, 11, 14, 16} {
+			for _, lines := range []int{4, 7, 10, 12, 13} {
 				cmd := exec.CommandContext(t.Context(), os.Args[0])
 				cmd.Env = append(os.Environ(), crashURL+"="+o.URL, crashToken+"="+o.AuthToken, crashFile+"="+file)
 				out, err := cmd.StdoutPipe()

@@ -13,7 +13,7 @@ CREATE TABLE sys_plan (
   max_objects             INTEGER CHECK (max_objects BETWEEN 1 AND 9007199254740992),
   max_records_per_object  INTEGER CHECK (max_records_per_object BETWEEN 1 AND 9007199254740992),
   max_deployments_per_day INTEGER CHECK (max_deployments_per_day BETWEEN 1 AND 9007199254740992),
-  upstreams TEXT CHECK (json_valid(upstreams) AND json_type(upstreams) = 'array'),
+  upstreams TEXT CHECK (upstreams IS NULL OR json_valid(upstreams) AND json_type(upstreams) = 'array'),
   version    INTEGER NOT NULL DEFAULT 1,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

@@ -32,9 +32,9 @@ CREATE TABLE sys_organization (
   max_objects             INTEGER CHECK (max_objects BETWEEN 1 AND 9007199254740992),
   max_records_per_object  INTEGER CHECK (max_records_per_object BETWEEN 1 AND 9007199254740992),
   max_deployments_per_day INTEGER CHECK (max_deployments_per_day BETWEEN 1 AND 9007199254740992),
-  upstreams       TEXT CHECK (json_valid(upstreams) AND json_type(upstreams) = 'array'),
-  metadata        TEXT CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
-  security_policy TEXT CHECK (json_valid(security_policy) AND json_type(security_policy) = 'object'),
+  upstreams       TEXT CHECK (upstreams IS NULL OR json_valid(upstreams) AND json_type(upstreams) = 'array'),
+  metadata        TEXT CHECK (metadata IS NULL OR json_valid(metadata) AND json_type(metadata) = 'object'),
+  security_policy TEXT CHECK (security_policy IS NULL OR json_valid(security_policy) AND json_type(security_policy) = 'object'),
   version    INTEGER NOT NULL DEFAULT 1,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

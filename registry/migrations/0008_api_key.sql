@@ -12,7 +12,7 @@ CREATE TABLE sys_api_key (
   user_id TEXT CHECK (length(user_id) BETWEEN 1 AND 255),
   role TEXT
     CHECK (role IN ('env_admin', 'env_maker', 'env_user', 'env_viewer')),
-  scopes TEXT CHECK (json_valid(scopes) AND json_type(scopes) = 'array'),
+  scopes TEXT CHECK (scopes IS NULL OR json_valid(scopes) AND json_type(scopes) = 'array'),
   -- The key's own limits, on top of those of its environment and tenant.
   api_rate_limit          INTEGER CHECK (api_rate_limit BETWEEN 1 AND 9007199254740992),
   burst                   INTEGER CHECK (burst BETWEEN 1 AND 9007199254740992),

@@ -12,7 +12,7 @@ CREATE TABLE sys_audit_log (
   -- The id, host name or plan name of what was touched.
   subject TEXT CHECK (length(subject) BETWEEN 1 AND 300),
   -- What changed, without secrets.
-  detail TEXT CHECK (json_valid(detail)),
+  detail TEXT CHECK (detail IS NULL OR json_valid(detail)),
   request_id  TEXT CHECK (length(request_id) BETWEEN 1 AND 255),
   remote_addr TEXT CHECK (length(remote_addr) BETWEEN 1 AND 63)
 ) STRICT;
