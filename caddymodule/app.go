@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,6 +50,8 @@ type App struct {
 	runtime    *runtime
 	runtimeKey string // empty: nothing acquired
 	activation *activation
+
+	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
 
 // CaddyModule returns the Caddy module information.
@@ -154,11 +157,24 @@ func (a *App) Start() error {
 		return err
 	}
 	a.activation = act
+	for _, is := range a.issuers {
+		is.attach(a, a.logger.Handler())
+	}
 	return nil
+}
+
+// follow lets Start begin to fetch the issuer's keys: Provision is too early, because `caddy validate` runs that too.
+func (a *App) follow(is *issuer) {
+	if !slices.Contains(a.issuers, is) {
+		a.issuers = append(a.issuers, is)
+	}
 }
 
 // Stop ends what Start began. The runtime lives on while another configuration uses it.
 func (a *App) Stop() error {
+	for _, is := range a.issuers {
+		is.detach(a)
+	}
 	if a.activation != nil {
 		a.runtime.deactivate(a.activation)
 		a.activation = nil

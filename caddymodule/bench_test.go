@@ -3,11 +3,13 @@ package caddymodule
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/tenantgate/tenantgate/quota"
 	"github.com/tenantgate/tenantgate/registry"
@@ -54,14 +56,17 @@ var benchCases = []struct {
 	header func() http.Header
 	server *caddyhttp.Server
 	allocs int // that the handler itself makes
+	make   func(testing.TB) *Handler
 }{
-	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 7},
-	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
-	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 7},
-	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
-	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6},
-	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5},
-	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8},
+	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 7, benchHandler},
+	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
+	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 7, benchHandler},
+	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
+	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
+	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
+	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8, benchHandler},
+	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 8, benchTokenHandler},
+	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 7, benchTokenHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without
@@ -71,7 +76,7 @@ var benchCases = []struct {
 func BenchmarkHandler(b *testing.B) {
 	for _, bench := range benchCases {
 		b.Run(bench.name, func(b *testing.B) {
-			h := benchHandler(b)
+			h := bench.make(b)
 			next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 			const chunk = 64
 			var own time.Duration
@@ -99,6 +104,42 @@ func BenchmarkHandler(b *testing.B) {
 func benchHandler(tb testing.TB) *Handler {
 	return testHandler(tb, testApp(tb, acme(), limited()), &Handler{},
 		&Subdomain{Patterns: []string{"{tenant}.app.example.com", "{tenant}--{environment}.app.example.com"}})
+}
+
+// benchTokenHandler is a handler that takes its tenant from a token, and holds the host name against it.
+func benchTokenHandler(tb testing.TB) *Handler {
+	source := &JWT{Secrets: []string{tokenSecret}}
+	var err error
+	if source.keys, err = source.readSecrets(); err != nil {
+		tb.Fatal(err)
+	}
+	return testHandler(tb, testApp(tb, acme(), limited()), &Handler{RequireAuthenticated: true},
+		&Subdomain{Patterns: []string{"{tenant}.app.example.com"}}, source)
+}
+
+// benchToken is one token for all runs: what is measured is a warm one.
+var benchToken = sync.OnceValue(func() string {
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"exp": time.Now().Add(24 * time.Hour).Unix(), "sub": "user-1", "tenant_id": "acme", "roles": []string{"env_user"},
+	})
+	text, err := token.SignedString([]byte(tokenSecret))
+	if err != nil {
+		panic(err)
+	}
+	return "Bearer " + text
+})
+
+// tokenHeader and browserTokenHeader are what curl and a browser's script send with a token.
+func tokenHeader() http.Header {
+	h := curlHeader()
+	h["Authorization"] = []string{benchToken()}
+	return h
+}
+
+func browserTokenHeader() http.Header {
+	h := browserHeader()
+	h["Authorization"] = []string{benchToken()}
+	return h
 }
 
 // nullWriter is a response writer that keeps a header map.

@@ -6,8 +6,8 @@
 //   - [App], the app `tenants`: registry, cache, plans, pools and default upstreams, shared by all sites. The part of it
 //     that survives a reload (cache, what was spent from quotas) is a runtime, pooled by the registry's address.
 //   - [Handler], the handler `tenant`: strip, exempt, identify, resolve, agree, admit, spend, inject, forward.
-//   - the sources in the namespace `tenants.sources`: [Subdomain], [Domain], [Path], [Header], [Query], [Placeholder],
-//     [Default], and whatever guests somebody registers there.
+//   - the sources in the namespace `tenants.sources`: [Subdomain], [Domain], [Path], [Header], [Query], [JWT],
+//     [Placeholder], [Default], and whatever guests somebody registers there.
 //   - [MatchTenant], the matcher `tenant`, and [Upstreams], `dynamic tenant` of `reverse_proxy`.
 //   - the placeholders {tenant.*}, the log fields tenant, environment, tenant_source and tenant_refusal, and the metrics
 //     tenantgate_*.

@@ -28,7 +28,7 @@ func init() {
 // Responses carry RateLimit-Policy and RateLimit where a limit applies; those of an upstream are replaced.
 type Handler struct {
 	// SourcesRaw are the sources of the tenant's identity, in the order in which they are asked: subdomain, domain,
-	// path, header, query, placeholder, default, or guests in the namespace tenants.sources. At least one is required.
+	// path, header, query, jwt, placeholder, default, or guests in the namespace tenants.sources. At least one is required.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=tenants.sources inline_key=source"`
 	// Reserved are names that the source subdomain never takes for a tenant; an empty list reserves none. Default: www,
 	// app, api, admin, auth, static, assets, cdn, mail.
@@ -67,6 +67,8 @@ type Handler struct {
 	outcomes   *outcomes
 	logger     *slog.Logger
 	failures   *throttle
+	// keyFailures is for issuers whose keys cannot be had, failures for the registry.
+	keyFailures *throttle
 }
 
 // The values of Handler.Errors.
@@ -123,7 +125,7 @@ func (h *Handler) build(modules []any) error {
 	if reserved == nil {
 		reserved = router.DefaultReserved()
 	}
-	sources, guests, err := sourcesOf(modules, reserved)
+	sources, proof, err := sourcesOf(modules, reserved)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func (h *Handler) build(modules []any) error {
 	if err != nil {
 		return err
 	}
-	if h.RequireAuthenticated && !guests {
+	if h.RequireAuthenticated && !proof {
 		return errNoProof
 	}
 	h.router, err = router.New(router.Config{
@@ -157,10 +159,11 @@ func (h *Handler) build(modules []any) error {
 		h.xRateLimit = true
 	}
 	h.outcomes = newOutcomes(sources)
+	h.keyFailures = newThrottle(failureInterval)
 	return nil
 }
 
-var errNoProof = errors.New("require authenticated: none of the sources authenticates, so every request would be refused")
+var errNoProof = errors.New("require authenticated: none of the sources proves which tenant is meant, so every request would be refused")
 
 // parseErrors reads the value of Handler.Errors.
 func parseErrors(mode string) (pass bool, err error) {

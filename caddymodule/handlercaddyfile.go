@@ -49,7 +49,7 @@ type handlerParser struct {
 	httpcaddyfile.Helper
 	handler *Handler
 	given   map[string]bool
-	guests  bool
+	proof   bool // a source can prove which tenant is meant
 	// fallback and require are where identify default and require authenticated stand.
 	fallback, require *caddyfile.Dispenser
 }
@@ -73,7 +73,7 @@ func (p *handlerParser) parse() error {
 	if !p.given["identify"] {
 		return at.Err(errNoSource.Error())
 	}
-	if p.require != nil && !p.guests {
+	if p.require != nil && !p.proof {
 		return p.require.Err(errNoProof.Error())
 	}
 	return nil
@@ -137,12 +137,14 @@ func (p *handlerParser) identify() error {
 	if err != nil {
 		return err
 	}
-	switch mod.(type) {
+	switch m := mod.(type) {
 	case *Default:
 		p.fallback = &at
+	case prover:
+		p.proof = p.proof || m.proves()
 	case builtIn:
 	default:
-		p.guests = true
+		p.proof = true
 	}
 	p.handler.SourcesRaw = append(p.handler.SourcesRaw, caddyconfig.JSONModuleObject(mod, "source", name, nil))
 	return nil

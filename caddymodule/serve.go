@@ -157,12 +157,19 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, refu
 	return nil
 }
 
-// logRefusal says nothing of ordinary refusals, which the access log has, and not too often that the registry fails.
+// logRefusal says nothing of ordinary refusals, which the access log has, and not too often that the registry fails or
+// an issuer does.
 func (h *Handler) logRefusal(r *http.Request, refusal *router.Refusal) {
 	ctx := r.Context()
 	if errors.Is(refusal.Cause, registry.ErrUnavailable) || refusal.Code == router.CodeRegistryUnavailable {
 		if n, ok := h.failures.allow(time.Now()); ok {
 			h.logger.ErrorContext(ctx, "a tenant could not be looked up", "error", refusal.Cause, "since_last", n)
+		}
+		return
+	}
+	if refusal.Code == router.CodeKeysUnavailable {
+		if n, ok := h.keyFailures.allow(time.Now()); ok {
+			h.logger.WarnContext(ctx, "a token could not be checked", "error", refusal.Cause, "since_last", n)
 		}
 		return
 	}

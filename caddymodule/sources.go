@@ -30,6 +30,13 @@ type builtIn interface {
 	source(reserved []string) (router.Source, error)
 }
 
+// prover is a source of this package that can prove which tenant a request is for.
+type prover interface {
+	builtIn
+	// proves reports whether it does so in its configuration.
+	proves() bool
+}
+
 // Subdomain finds the tenant in the labels of the host name.
 type Subdomain struct {
 	// Patterns are host names with {tenant}, and {environment} if wanted, in their first labels:
@@ -143,8 +150,9 @@ func (s *Default) source([]string) (router.Source, error) {
 	return router.NewDefault(s.Tenant, s.Environment)
 }
 
-// sourcesOf turns loaded source modules into the router's sources, in the same order.
-func sourcesOf(modules []any, reserved []string) (sources []router.Source, guests bool, err error) {
+// sourcesOf turns loaded source modules into the router's sources, in the same order. proof says that one of them can
+// prove which tenant a request is for; of guests only they themselves know, so they count.
+func sourcesOf(modules []any, reserved []string) (sources []router.Source, proof bool, err error) {
 	for i, mod := range modules {
 		if _, last := mod.(*Default); last && i != len(modules)-1 {
 			return nil, false, errors.New("the source default must be the last one: those after it would never be asked")
@@ -156,11 +164,13 @@ func sourcesOf(modules []any, reserved []string) (sources []router.Source, guest
 				return nil, false, err
 			}
 			sources = append(sources, s)
+			p, ok := mod.(prover)
+			proof = proof || ok && p.proves()
 		case router.Source:
-			sources, guests = append(sources, m), true
+			sources, proof = append(sources, m), true
 		default:
 			return nil, false, fmt.Errorf("module %T in %s is not a source", mod, sourceNamespace)
 		}
 	}
-	return sources, guests, nil
+	return sources, proof, nil
 }

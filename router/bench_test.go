@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router/credential"
 )
 
 // hit is a resolver that costs next to nothing, so that a benchmark measures the router alone.
@@ -38,6 +39,7 @@ func hotPaths(tb testing.TB) []hotPath {
 	subdomain := must(NewSubdomain(patterns, DefaultReserved()))
 	domain, header, query := must(NewDomain()), must(NewHeader("", "", false)), must(NewQuery("", "environment", false))
 	path, placeholder := must(NewPath("/t/{tenant}", false)), must(NewPlaceholder("org", ""))
+	bearer := must(NewJWT(jwtOptions(tb, credential.ClaimNames{})))
 	ctx := context.Background()
 
 	route := func(resolver Resolver, want string, r *Request, sources ...Source) func() {
@@ -80,6 +82,8 @@ func hotPaths(tb testing.TB) []hotPath {
 		{"route/placeholder", 0, route(acme, "acme/production", orgs, placeholder)},
 		{"route/all, two agree", 0, route(acme, "acme/production", withHeader("acme.app.example.com", "/api/tasks?page=2", "acme", ""), subdomain, domain, path, header, query)},
 		{"route/environment by header", 0, route(dev, "acme/dev", withHeader("acme.app.example.com", "/", "", "dev"), subdomain, header)},
+		{"route/token", 0, route(acme, "acme/production", withToken(tb, "gateway.internal", token(tb)), bearer)},
+		{"route/token agrees", 0, route(acme, "acme/production", withToken(tb, "acme.app.example.com", token(tb)), subdomain, bearer)},
 		{"refuse/unknown", 0, route(unknown, CodeTenantNotFound, request(tb, "nobody.app.example.com", "/"), subdomain)},
 		{"refuse/required", 0, route(unknown, CodeTenantRequired, request(tb, "app.example.com", "/"), subdomain)},
 		{"refuse/malformed", 0, route(unknown, CodeTenantInvalid, request(tb, "a--b--c.app.example.com", "/"), subdomain)},

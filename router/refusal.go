@@ -45,6 +45,9 @@ const (
 	CodeMisdirectedRequest = "misdirected_request"
 	// CodeRegistryUnavailable (503 with Retry-After): the registry cannot be asked and nothing is cached.
 	CodeRegistryUnavailable = "registry_unavailable"
+	// CodeKeysUnavailable (503 with Retry-After): whether a token is good cannot be told, because its issuer's keys
+	// cannot be had.
+	CodeKeysUnavailable = "keys_unavailable"
 	// CodeClientClosedRequest (499): the client went away while it waited; nobody reads this, but logs show it.
 	CodeClientClosedRequest = "client_closed_request"
 )
@@ -60,6 +63,8 @@ const (
 	RetryUnavailable = 60 * time.Second
 	// RetryRegistry is for a registry that cannot be asked.
 	RetryRegistry = 5 * time.Second
+	// RetryKeys is for an issuer's keys that cannot be had.
+	RetryKeys = 5 * time.Second
 )
 
 // Refusal is the error of every request that is not admitted. What a client may see (Status to Challenge, Exceeded) is

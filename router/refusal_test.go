@@ -36,6 +36,7 @@ func TestRefusals(t *testing.T) {
 		{429, "quota_exceeded"},
 		{421, "misdirected_request"},
 		{503, "registry_unavailable"},
+		{503, "keys_unavailable"},
 		{499, "client_closed_request"},
 	}
 	if len(table) != len(refusals) {

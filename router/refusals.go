@@ -80,6 +80,10 @@ var (
 		Status: http.StatusServiceUnavailable, Code: CodeRegistryUnavailable, RetryAfter: RetryRegistry,
 		Title: "Registry unavailable", Detail: "The tenant cannot be looked up at the moment. Try again shortly.",
 	}
+	refuseKeysUnavailable = &Refusal{
+		Status: http.StatusServiceUnavailable, Code: CodeKeysUnavailable, RetryAfter: RetryKeys,
+		Title: "Keys unavailable", Detail: "The credentials cannot be checked at the moment. Try again shortly.",
+	}
 	refuseClientClosedRequest = &Refusal{
 		Status: StatusClientClosedRequest, Code: CodeClientClosedRequest,
 		Title: "Client closed request", Detail: "The client closed the connection before the answer.",
@@ -92,5 +96,6 @@ var refusals = [...]*Refusal{
 	refuseCredentialsInvalid, refuseMembershipRequired, refuseRoleInsufficient, refusePolicyDenied,
 	refuseTenantSuspended, refuseEnvironmentSuspended, refuseTenantInactive, refuseEnvironmentInactive,
 	refuseTenantProvisioning, refuseTenantUnavailable, refuseSubscriptionExpired, refuseQuotaExceeded,
-	refuseMisdirectedRequest, refuseRegistryUnavailable, refuseClientClosedRequest,
+	refuseMisdirectedRequest, refuseRegistryUnavailable, refuseKeysUnavailable,
+	refuseClientClosedRequest,
 }

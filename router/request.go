@@ -69,10 +69,10 @@ type HostSource interface {
 }
 
 // Rewriter is a [Source] that changes what is forwarded, so that the upstream does not see the part of the request that
-// named the tenant: it strips a path prefix or removes a query parameter. Something that wraps a Rewriter has to be
-// one, too.
+// named the tenant: it strips a path prefix, or removes a query parameter or a token. Something that wraps a Rewriter
+// has to be one, too.
 type Rewriter interface {
-	// Rewrite changes r.URL. It is called after the request was admitted, also when the source did not decide, and
+	// Rewrite changes r.URL or r.Header. It is called after the request was admitted, also when the source did not decide, and
 	// leaves a request alone in which there is nothing for it to remove.
 	Rewrite(r *http.Request)
 }

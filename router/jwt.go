@@ -1,0 +1,116 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router/credential"
+)
+
+// challengeInvalidToken is what a client is told whose token was refused (RFC 6750 §3.1). It never says why: that is
+// for the log.
+const challengeInvalidToken = `Bearer error="invalid_token"`
+
+// JWTOptions configure the source "jwt".
+type JWTOptions struct {
+	// Verifier says whether a token is good, and what it says. Required.
+	Verifier *credential.Verifier
+	// Extractor finds the token in a request. Required.
+	Extractor *credential.Extractor
+	// TenantClaim is the name of the claim that names the tenant, for the log. A token without it is refused, unless
+	// it is [credential.Unread]: then tokens name no tenant by design, and say only who the user is, or which
+	// environment is meant. Default: "tenant_id".
+	TenantClaim string
+	// Remove takes the token out of what is forwarded. Default: false.
+	Remove bool
+}
+
+// jwtSource takes the tenant and the user from a verified token.
+type jwtSource struct {
+	verifier    *credential.Verifier
+	extractor   *credential.Extractor
+	tenantClaim string
+}
+
+// removingJWT is a jwtSource that is a [Rewriter].
+type removingJWT struct{ *jwtSource }
+
+// NewJWT returns the source "jwt". Its yields are authenticated. A request without a token yields nothing; one with two
+// different tokens, or with one that is malformed, not valid, or names no tenant, is refused with 401
+// credentials_invalid. What the token's claims name are ids or slugs of the tenant and the environment. While nobody
+// can say whether the token is good, the refusal is 503 keys_unavailable.
+func NewJWT(o JWTOptions) (Source, error) {
+	if o.Verifier == nil || o.Extractor == nil {
+		return nil, errors.New("jwt: a verifier and an extractor are needed")
+	}
+	if o.TenantClaim == "" {
+		o.TenantClaim = "tenant_id"
+	}
+	s := &jwtSource{verifier: o.Verifier, extractor: o.Extractor, tenantClaim: o.TenantClaim}
+	if o.Remove {
+		return removingJWT{s}, nil
+	}
+	return s, nil
+}
+
+// Name implements [Source].
+func (*jwtSource) Name() string { return "jwt" }
+
+// Identify implements [Source].
+func (s *jwtSource) Identify(r *Request) (Yield, error) {
+	token, _, err := s.extractor.Extract(r.HTTP)
+	if err != nil {
+		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+	}
+	if token == "" {
+		return Yield{}, nil
+	}
+	ctx := r.HTTP.Context()
+	id, err := s.verifier.Verify(ctx, token, r.Now)
+	if err != nil {
+		return Yield{}, refuseToken(ctx, err)
+	}
+	ref, err := s.reference(id)
+	if err != nil {
+		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+	}
+	return Yield{Reference: ref, Authenticated: true, User: id.User, Roles: id.Roles}, nil
+}
+
+var errTokenNames = errors.New("the token's claims for tenant and environment are no ids and no slugs")
+
+// reference returns what the token's claims name.
+func (s *jwtSource) reference(id *credential.Identity) (registry.Reference, error) {
+	if id.Tenant == "" && s.tenantClaim != credential.Unread {
+		// Without this, whoever gets a token that lacks the claim could pass it off as any tenant's.
+		return registry.Reference{}, credential.MissingClaim(s.tenantClaim)
+	}
+	ref, ok := nameReference(id.Tenant, id.Environment)
+	if !ok {
+		return registry.Reference{}, errTokenNames
+	}
+	return ref, nil
+}
+
+// refuseToken turns the error of a verification into a refusal. What is not known to be the token's fault is not
+// blamed on it: on a 401 clients throw their token away.
+func refuseToken(ctx context.Context, err error) *Refusal {
+	switch {
+	case errors.Is(err, credential.ErrRefused):
+		return RefuseCredentials(challengeInvalidToken, err)
+	case !errors.Is(err, credential.ErrKeysUnavailable) && errors.Is(ctx.Err(), context.Canceled):
+		return refuseClientClosedRequest.WithCause(err)
+	}
+	return refuseKeysUnavailable.WithCause(err)
+}
+
+// Rewrite implements [Rewriter].
+func (s removingJWT) Rewrite(r *http.Request) {
+	query := r.URL.RawQuery
+	s.extractor.Remove(r)
+	if r.URL.RawQuery != query && r.RequestURI != "" {
+		r.RequestURI = r.URL.RequestURI()
+	}
+}
