@@ -101,6 +101,14 @@ func (s *Store) FollowSessionTable(ctx context.Context) error {
 	}
 	t := q.table
 	token, table := quoteIdentifier(t.Token), quoteIdentifier(t.Name)
+	names := make([]any, 0, 3)
+	for _, event := range []string{"update", "delete", "insert"} {
+		names = append(names, triggerName(t, event))
+	}
+	var there int
+	if _, err := s.row(ctx, []any{&there}, `SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN (?1, ?2, ?3)`, names...); err != nil || there == len(names) {
+		return err
+	}
 	const row = "SELECT 'session', NULL, NULL, "
 	for _, trigger := range []struct{ name, event, rows string }{
 		{"update", "AFTER UPDATE", fmt.Sprintf("%[1]sOLD.%[2]s WHERE OLD.%[2]s IS NOT NULL UNION %[1]sNEW.%[2]s WHERE NEW.%[2]s IS NOT NULL", row, token)},
@@ -111,12 +119,16 @@ func (s *Store) FollowSessionTable(ctx context.Context) error {
 		// Nothing but the token's column is named, so that the application can change its table.
 		statement := fmt.Sprintf("CREATE TRIGGER IF NOT EXISTS %s %s ON %s\nBEGIN\n"+
 			"  INSERT INTO sys_change (entity, organization_id, environment_id, lookup_key)\n  %s;\nEND",
-			quoteIdentifier("tenantgate_"+t.Name+"_"+t.Token+"_"+trigger.name), trigger.event, table, trigger.rows)
+			quoteIdentifier(triggerName(t, trigger.name)), trigger.event, table, trigger.rows)
 		if _, err := s.exec(ctx, statement); err != nil {
 			return fmt.Errorf("session table %s: %w", t.Name, err)
 		}
 	}
 	return nil
+}
+
+func triggerName(t SessionTable, event string) string {
+	return "tenantgate_" + t.Name + "_" + t.Token + "_" + event
 }
 
 var errNoSessionTable = errors.New("no session table is configured")

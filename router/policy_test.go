@@ -85,14 +85,20 @@ func TestSignInClaims(t *testing.T) {
 		{"sso", credential.ClaimNames{}, ClaimTest{}, ClaimTest{}, []any{"amr", []string{"sso"}}, false, true},
 		{"other values", credential.ClaimNames{}, ClaimTest{Values: []string{"otp", "hwk"}}, ClaimTest{Values: []string{"fed"}}, []any{"amr", []string{"hwk", "fed"}}, true, true},
 		{
-			"other claims", credential.ClaimNames{Extra: []string{"two_factor", "idp"}},
-			ClaimTest{Claim: "two_factor", Values: []string{"true"}}, ClaimTest{Claim: "idp", Values: []string{"okta"}},
-			[]any{"two_factor", true, "idp", "okta"}, true, true,
+			"other claims",
+			credential.ClaimNames{Extra: []string{"two_factor", "idp"}},
+			ClaimTest{Claim: "two_factor", Values: []string{"true"}},
+			ClaimTest{Claim: "idp", Values: []string{"okta"}},
+			[]any{"two_factor", true, "idp", "okta"},
+			true, true,
 		},
 		{
-			"other claims say no", credential.ClaimNames{Extra: []string{"two_factor", "idp"}},
-			ClaimTest{Claim: "two_factor", Values: []string{"true"}}, ClaimTest{Claim: "idp", Values: []string{"okta"}},
-			[]any{"two_factor", false, "idp", "google", "amr", []string{"mfa", "sso"}}, false, false,
+			"other claims say no",
+			credential.ClaimNames{Extra: []string{"two_factor", "idp"}},
+			ClaimTest{Claim: "two_factor", Values: []string{"true"}},
+			ClaimTest{Claim: "idp", Values: []string{"okta"}},
+			[]any{"two_factor", false, "idp", "google", "amr", []string{"mfa", "sso"}},
+			false, false,
 		},
 	} {
 		o := jwtOptions(t, test.names)
