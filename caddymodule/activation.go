@@ -133,6 +133,7 @@ func (rt *runtime) apply(a *activation) {
 	rt.source.current.Store(a.store)
 	o := a.options
 	o.Logger = rt.logger
+	o.OnChanges = rt.changed
 	rt.cache.SetOptions(o)
 }
 

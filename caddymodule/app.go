@@ -39,6 +39,8 @@ type App struct {
 	// Upstreams serve everything that has no upstream of its own: "host:port", "https://host[:port]" or "pool:NAME".
 	// Default: none.
 	Upstreams []string `json:"upstreams,omitempty"`
+	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
+	Domains *Domains `json:"domains,omitempty"`
 
 	pools    map[string]*pool
 	fallback *pool
@@ -50,6 +52,8 @@ type App struct {
 	runtime    *runtime
 	runtimeKey string // empty: nothing acquired
 	activation *activation
+
+	verification *verification // nil: not started, or off
 
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
@@ -63,7 +67,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -157,6 +161,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.activation = act
+	a.verification = a.Domains.start(a)
 	for _, is := range a.issuers {
 		is.attach(a, a.logger.Handler())
 	}
@@ -172,6 +177,7 @@ func (a *App) follow(is *issuer) {
 
 // Stop ends what Start began. The runtime lives on while another configuration uses it.
 func (a *App) Stop() error {
+	a.verification.stop()
 	for _, is := range a.issuers {
 		is.detach(a)
 	}

@@ -28,6 +28,9 @@ type runtime struct {
 	log    *logSwitch
 	logger *slog.Logger
 
+	listeners changeListeners
+	names     nameIndex
+
 	// ctx ends with the last configuration.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -61,6 +64,7 @@ func newRuntime(o cache.Options) *runtime {
 	rt.logger = slog.New(rt.log)
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	o.Logger = rt.logger
+	o.OnChanges = rt.changed
 	rt.cache = cache.New(rt.source, o)
 	return rt
 }
