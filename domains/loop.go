@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -79,13 +80,20 @@ func NewLoop(store Store, v *Verifier, o LoopOptions) *Loop {
 	return &Loop{store: store, verifier: v, o: o}
 }
 
-// Run checks what is due, again and again, until ctx ends. A claim is checked as soon as a loop sees it, then after
-// Interval, after twice that, and so on up to MaxInterval, until it expires.
+// Run checks what is due, again and again, until ctx ends. A claim is checked as soon as a loop sees it, so within
+// Interval, then after Interval, after twice that, and so on up to MaxInterval, until it expires. The first look comes
+// after half an interval and a random part of the rest: gateways that start together do not look together, and who
+// has just started has better things to do.
 func (l *Loop) Run(ctx context.Context) {
-	ticker := time.NewTicker(l.o.Interval)
-	defer ticker.Stop()
+	timer := time.NewTimer(l.o.Interval/2 + rand.N(l.o.Interval/2+1))
+	defer timer.Stop()
 	failing := false
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
 		err := l.Pass(ctx)
 		if ctx.Err() != nil {
 			return
@@ -94,11 +102,7 @@ func (l *Loop) Run(ctx context.Context) {
 			l.o.Logger.Warn("claimed domains cannot be checked: the registry cannot be used; trying again", "error", err)
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+		timer.Reset(l.o.Interval)
 	}
 }
 
