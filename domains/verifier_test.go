@@ -212,8 +212,12 @@ func TestHTTPPrivate(t *testing.T) {
 // Promise: bad options and bad addresses of name servers are refused.
 func TestOptions(t *testing.T) {
 	for _, o := range []domains.Options{
-		{Methods: []registry.DomainMethod{}}, {Methods: []registry.DomainMethod{registry.DomainOperator}},
-		{Methods: []registry.DomainMethod{registry.DomainDNS, registry.DomainDNS}}, {Timeout: -1}, {HTTPPort: -1}, {HTTPPort: 65536},
+		{Methods: []registry.DomainMethod{}},
+		{Methods: []registry.DomainMethod{registry.DomainOperator}},
+		{Methods: []registry.DomainMethod{registry.DomainDNS, registry.DomainDNS}},
+		{Timeout: -1},
+		{HTTPPort: -1},
+		{HTTPPort: 65536},
 	} {
 		if _, err := domains.NewVerifier(o); err == nil {
 			t.Errorf("%+v was taken", o)

@@ -464,3 +464,41 @@ func TestNames(t *testing.T) {
 		}
 	})
 }
+
+// Promise: tenants take turns: one with many claims does not hold up another's single one.
+func TestDomainTurns(t *testing.T) {
+	onDomains(t, func(t *testing.T, s *Store) {
+		for i := range 10 {
+			addDomain(t, s, []uuid.UUID{domainProd, domainDev}[i%2], fmt.Sprintf("d%d.example", i))
+		}
+		late := addDomain(t, s, domainGlobex, "late.example")
+		run(t, s, `UPDATE sys_domain_claim SET next_check_at = '2020-01-01T00:00:00.000Z' WHERE environment_id <> ?1`, domainGlobex.String())
+		list, err := s.TakeDueDomains(t.Context(), 2, time.Minute)
+		if err != nil || len(list) != 2 || list[0].Tenant == list[1].Tenant || list[1].Hostname != late.Hostname {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
+// Promise: what can be claimed is in its normal form after one normalisation, and within the bounds of the schema.
+func FuzzClaimableHost(f *testing.F) {
+	for _, seed := range []string{"app.acme.test", "B\u00fccher.Example.", "127.0.0.1", "1.0xff", "xn--a.example", "\u212a.example", "a..b", "."} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, err := claimableHost(s)
+		if err != nil {
+			var refused *DomainError
+			if !errors.As(err, &refused) || refused.Code != DomainInvalid {
+				t.Fatalf("%q: %v", s, err)
+			}
+			return
+		}
+		if again, err := claimableHost(host); err != nil || again != host {
+			t.Errorf("%q became %q, and that %q (%v)", s, host, again, err)
+		}
+		if len(host) > MaxHostLength || !strings.Contains(host, ".") || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+			t.Errorf("%q became %q", s, host)
+		}
+	})
+}

@@ -21,9 +21,10 @@ func (s *Store) PendingDomains(ctx context.Context, limit int) ([]Domain, error)
 		int64(boundedLimit(limit, maxPendingDomains)))
 }
 
-// TakeDueDomains returns up to limit claims that are due for a check, new ones first, and puts off their next check by
-// lease, so that of several gateways only one checks them; should that one end in between, the claims are due again
-// when the lease is over. Errors wrap [ErrUnavailable].
+// TakeDueDomains returns up to limit claims that are due for a check, and puts off their next check by lease, so that of
+// several gateways only one checks them; should that one end in between, the claims are due again when the lease is over.
+// Tenants take turns, so that one with many claims does not hold up another's; of each, new claims come first. Errors
+// wrap [ErrUnavailable].
 func (s *Store) TakeDueDomains(ctx context.Context, limit int, lease time.Duration) ([]Domain, error) {
 	if err := s.migrated(); err != nil {
 		return nil, err
@@ -46,7 +47,11 @@ func (s *Store) TakeDueDomains(ctx context.Context, limit int, lease time.Durati
 			d, err := scanDomain(rows)
 			list = append(list, d)
 			return err
-		}, `SELECT `+claimColumns+` WHERE c.next_check_at <= ?1 ORDER BY c.checks, c.next_check_at LIMIT ?2`,
+		}, `SELECT `+claimColumns+` JOIN (SELECT d.hostname, d.environment_id,
+  row_number() OVER (PARTITION BY o.organization_id ORDER BY d.checks, d.next_check_at) AS turn
+  FROM sys_domain_claim d JOIN sys_environment o ON o.id = d.environment_id WHERE d.next_check_at <= ?1) due
+  ON due.hostname = c.hostname AND due.environment_id = c.environment_id
+ ORDER BY due.turn, c.checks, c.next_check_at LIMIT ?2`,
 			due, int64(boundedLimit(limit, maxPendingDomains)))
 		if err != nil {
 			return err

@@ -24,15 +24,8 @@ type DNS struct {
 func StartDNS(t testing.TB) *DNS {
 	t.Helper()
 	s := &DNS{records: map[string][]dns.RR{}}
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // loopback, at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Address = conn.LocalAddr().String()
-	ln, err := net.Listen("tcp", s.Address) //nolint:noctx // loopback, at once
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, ln := listenBoth(t)
+	s.Address = ln.Addr().String()
 	var running sync.WaitGroup
 	t.Cleanup(running.Wait)
 	for _, server := range []*dns.Server{{PacketConn: conn, Handler: s}, {Listener: ln, Handler: s}} {
@@ -43,6 +36,24 @@ func StartDNS(t testing.TB) *DNS {
 		t.Cleanup(func() { server.Shutdown() }) //nolint:errcheck // ends with the test
 	}
 	return s
+}
+
+// listenBoth listens on a port that is free for UDP and TCP.
+func listenBoth(t testing.TB) (conn net.PacketConn, ln net.Listener) {
+	t.Helper()
+	for range 100 {
+		address := FreeAddress(t)
+		var err error
+		if ln, err = net.Listen("tcp", address); err != nil { //nolint:noctx // loopback, at once
+			continue
+		}
+		if conn, err = net.ListenPacket("udp", address); err == nil { //nolint:noctx // loopback, at once
+			return conn, ln
+		}
+		ln.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
 }
 
 // ServeDNS implements dns.Handler.
