@@ -266,3 +266,69 @@ func TestMisdirectedRequest(t *testing.T) {
 		}
 	}
 }
+
+// Promise: a reload keeps what the gateway knows of names: the served ones are served, unknown ones are denied from
+// memory, and names that become verified afterwards are served, too.
+func TestCertificatesAfterReload(t *testing.T) {
+	t.Parallel()
+	b := fileBackend(t)
+	u := startUpstreams(t)
+	b.load(t, domainTenants(u))
+	g := startSecured(t, b, "domains off", "")
+	complete := func() error {
+		if n := metric(t, g.Gateway, `tenantgate_permission_names{complete="true"}`); n < 4 {
+			return fmt.Errorf("%v names in memory", n)
+		}
+		return nil
+	}
+	harness.Eventually(t, 10*time.Second, complete)
+	for range 3 {
+		if r := g.Reload(t, harness.Options{}); r.ExitCode != 0 {
+			t.Fatal(r.Output())
+		}
+		if err := complete(); err != nil {
+			t.Error(err)
+		}
+	}
+	loads := metric(t, g.Gateway, "tenantgate_cache_loads_total")
+	if got := g.upstream(t, "unknown.test"); got != "no certificate" {
+		t.Errorf("unknown: %s", got)
+	}
+	if n := metric(t, g.Gateway, "tenantgate_cache_loads_total"); n != loads {
+		t.Errorf("the registry was asked %v times", n-loads)
+	}
+	if got := g.upstream(t, "app.acme.test"); got != "acme-production" {
+		t.Errorf("served: %s", got)
+	}
+	if _, err := b.store(t).VerifyDomain(t.Context(), uuid.MustParse(globexProd), "new.globex.test", "", registry.DomainOperator, "op", ""); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 5*time.Second, g.becomes(t, "new.globex.test", "globex"))
+}
+
+// Promise: a gateway that starts while the registry is down serves the domains that it knew, with their certificates,
+// and others once the registry is back.
+func TestCertificatesWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	s := sqldBackend(t)
+	u := startUpstreams(t)
+	s.load(t, domainTenants(u))
+	first := startSecured(t, s.backend, "domains off", "")
+	if got := first.upstream(t, "app.acme.test"); got != "acme-production" {
+		t.Fatalf("at first: %s", got)
+	}
+	first.Stop(t)
+	s.proxy.Down()
+	again := harness.Start(t, harness.Options{
+		Dir: first.Dir, File: "Caddyfile", Address: first.Address, Admin: first.Admin, Env: s.env(),
+	})
+	g := &secured{Gateway: again, clients: map[string]*http.Client{}}
+	if got := g.upstream(t, "app.acme.test"); got != "acme-production" {
+		t.Errorf("without the registry: %s", got)
+	}
+	if got := g.upstream(t, "globex.test"); got != "no certificate" {
+		t.Errorf("not known before: %s", got)
+	}
+	s.proxy.Up(t)
+	harness.Eventually(t, 20*time.Second, g.becomes(t, "globex.test", "globex"))
+}
