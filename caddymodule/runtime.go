@@ -27,6 +27,9 @@ type runtime struct {
 	source *storeSwitch
 	log    *logSwitch
 	logger *slog.Logger
+	// listeners are told what changes in the registry; streams is one of them.
+	listeners changeListeners
+	streams   *streams
 
 	// ctx ends with the last configuration.
 	ctx    context.Context
@@ -60,7 +63,9 @@ func newRuntime(o cache.Options) *runtime {
 	}
 	rt.logger = slog.New(rt.log)
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
-	o.Logger = rt.logger
+	rt.streams = newStreams(rt.logger)
+	rt.onChanges(rt.streams.changed)
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache = cache.New(rt.source, o)
 	return rt
 }
@@ -69,6 +74,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
+	rt.streams.abandon()
 	retireStats(rt.cache.Stats())
 	return nil
 }
@@ -95,6 +101,7 @@ func (rt *runtime) run() {
 	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
 	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
+	rt.streams.run(rt.ctx, &rt.loops)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }

@@ -30,13 +30,15 @@ func (c *candidate) namesTenant() bool { return c.yield.Reference.Kind != regist
 
 // namesEnvironment reports whether the candidate says which environment is meant: by name, or because its key belongs to
 // one environment, as a domain or an API key does. A bare tenant does not: its default environment stands in.
-func (c *candidate) namesEnvironment() bool {
-	switch c.yield.Reference.Kind {
+func (c *candidate) namesEnvironment() bool { return namesEnvironment(&c.yield.Reference) }
+
+func namesEnvironment(ref *registry.Reference) bool {
+	switch ref.Kind {
 	case registry.KindHost, registry.KindEnvironmentID, registry.KindAPIKey, registry.KindSession:
 		return true
 	case registry.KindNone, registry.KindTenantID, registry.KindSlug:
 	}
-	return c.yield.Reference.Environment != ""
+	return ref.Environment != ""
 }
 
 // identify asks the sources in their order and appends what they yield to found. unknown says that a soft reference was
