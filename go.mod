@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/MicahParks/jwkset v0.11.3 // reads the keys of a JWK Set
 	github.com/caddyserver/caddy/v2 v2.11.9 // the server that this is a part of
+	github.com/coder/websocket v1.8.12 // tests only: both ends of WebSockets
 	github.com/dunglas/httpsfv v1.1.1 // tests only: reads the structured fields that quota writes
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
 	github.com/google/uuid v1.6.0 // ids, version 7
@@ -52,7 +53,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chzyer/readline v1.5.1 // indirect
 	github.com/cloudflare/circl v1.6.5 // indirect
-	github.com/coder/websocket v1.8.12 // indirect
 	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/dgraph-io/badger v1.6.2 // indirect

@@ -91,6 +91,7 @@ func (t *Tunnel) sendClose() {
 func (t *Tunnel) Read(p []byte) (int, error) {
 	for {
 		if t.agreed {
+			t.finish() // before the proxy closes the connection
 			return 0, ErrEnded
 		}
 		n, err := t.client.Read(p)
@@ -139,13 +140,16 @@ func (t *Tunnel) End(code uint16, reason string, wait time.Duration) {
 	}
 	time.AfterFunc(wait, t.abort)
 	// Whoever is writing now may be held up by the client.
-	go func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.down.Between() {
-			t.sendClose()
-		}
-	}()
+	go t.finish()
+}
+
+// finish sends the close frame, unless a frame is in progress.
+func (t *Tunnel) finish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.down.Between() {
+		t.sendClose()
+	}
 }
 
 // Release waits until nobody writes, and sees to it that nothing is written from now on.
