@@ -29,6 +29,7 @@ type stream struct {
 	router   *router.Router
 	response http.ResponseWriter // of the server, or of whoever came before this handler
 	begun    atomic.Bool         // it is known to the set
+	cut      atomic.Bool         // it was cut off: nothing more is written
 
 	// Set before the next handler runs.
 	webSocket bool           // the request asks for an upgrade to one (RFC 6455 §4.2.1)
@@ -93,19 +94,31 @@ func (s *stream) abort() {
 var longAgo = time.Unix(1, 0)
 
 // cutOff ends s at once; the caller holds mu. A deadline in the past ends an HTTP/1.1 connection, resets an HTTP/2
-// stream and leaves the others of its connection alone, and keeps an HTTP/3 stream from being written to.
+// stream and leaves the others of its connection alone, and ends what an HTTP/3 stream is writing.
 func (s *stream) cutOff() {
+	s.cut.Store(true) // first: nothing may be added that would make the response look whole
 	if s.conn != nil {
 		s.conn.Close()
 	} else {
-		// Writing first: nothing may be added that would make the response look whole. An error means that the writer
-		// cannot do it; what remains is the context.
-		rc := http.NewResponseController(s.response)
+		// An error means that the writer cannot do it; what remains is the context.
+		rc := http.NewResponseController(innermost(s.response))
 		_ = rc.SetWriteDeadline(longAgo)
 		_ = rc.SetReadDeadline(longAgo)
 	}
 	if s.cancel != nil {
 		s.cancel()
+	}
+}
+
+// innermost returns the server's own writer: its deadlines can be set at any time, whereas Caddy's writers for idle
+// timeouts, which stand around it, forbid that while something is written.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
 	}
 }
 

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -77,10 +78,12 @@ func (w *streamWriter) claim() *stream {
 }
 
 // begin makes the response a stream, once.
-func (w *streamWriter) begin() {
-	if s := w.claim(); s != noStream && s.begun.CompareAndSwap(false, true) {
+func (w *streamWriter) begin() *stream {
+	s := w.claim()
+	if s != noStream && s.begun.CompareAndSwap(false, true) {
 		w.handler.runtime.streams.add(s)
 	}
+	return s
 }
 
 // end is called when the next handler has returned, or panics. It reports whether the response was cut off.
@@ -103,36 +106,40 @@ func (w *streamWriter) WriteHeader(status int) {
 	w.limitWriter.WriteHeader(status)
 }
 
-// accepted returns the tunnel of a WebSocket that is no connection of its own, or nil.
-func (w *streamWriter) accepted() *tunnel.Tunnel {
-	if s := w.stream.Load(); s != nil {
-		return s.accepted.Load()
-	}
-	return nil
-}
+var errCutOff = errors.New("the stream was closed by the gateway")
 
 // Write implements http.ResponseWriter.
 func (w *streamWriter) Write(p []byte) (int, error) {
 	if w.written += int64(len(p)); w.written >= longResponse && w.written-int64(len(p)) < longResponse {
 		w.begin()
 	}
-	if t := w.accepted(); t != nil {
-		return t.Write(p)
+	if s := w.stream.Load(); s != nil {
+		if s.cut.Load() {
+			return 0, errCutOff
+		}
+		if t := s.accepted.Load(); t != nil {
+			return t.Write(p)
+		}
 	}
 	return w.ResponseWriter.Write(p)
 }
 
 // ReadFrom implements io.ReaderFrom, which servers use to send files without copying them.
 func (w *streamWriter) ReadFrom(r io.Reader) (int64, error) {
-	w.begin()
+	if w.begin().cut.Load() {
+		return 0, errCutOff
+	}
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
 // FlushError is what http.ResponseController calls.
 func (w *streamWriter) FlushError() error {
-	w.begin()
+	s := w.begin()
+	if s.cut.Load() {
+		return errCutOff
+	}
 	flush := http.NewResponseController(w.ResponseWriter).Flush
-	if t := w.accepted(); t != nil {
+	if t := s.accepted.Load(); t != nil {
 		return t.Flush(flush)
 	}
 	return flush()
