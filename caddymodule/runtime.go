@@ -74,7 +74,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
-	rt.streams.abandon()
+	rt.streams.abandon(abandonAfter)
 	retireStats(rt.cache.Stats())
 	return nil
 }

@@ -22,6 +22,8 @@ const (
 	recheckPause = time.Second
 	// sweepInterval is how often all streams are asked about without a change: a subscription may have ended.
 	sweepInterval = time.Minute
+	// abandonAfter is how long streams go on when a reload has named another registry and nobody looks at theirs.
+	abandonAfter = time.Minute
 )
 
 // streams are the responses that take long: WebSockets and other upgrades, server-sent events, large transfers. They
@@ -299,10 +301,10 @@ func (set *streams) close(s *stream, refusal *router.Refusal) {
 		"age", time.Since(s.state.request.Now).Round(time.Millisecond))
 }
 
-// abandon ends, after a while, the streams that are left when nobody looks at the registry any more: a reload has named
+// abandon ends, after some time, the streams that are left when nobody looks at the registry any more: a reload has named
 // another one. Until then, transfers that would have been over soon are over.
-func (set *streams) abandon() {
-	time.AfterFunc(sweepInterval, func() {
+func (set *streams) abandon(after time.Duration) {
+	time.AfterFunc(after, func() {
 		var left []*stream
 		set.all(func(s *stream) { left = append(left, s) })
 		for _, s := range left {
