@@ -52,7 +52,7 @@ func (u *streamUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			u.ended <- err
 			return
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		if r.URL.Path == "/busy" {
 			go func() {
 				for message := make([]byte, 100<<10); conn.Write(r.Context(), websocket.MessageBinary, message) == nil; {
@@ -107,6 +107,18 @@ func (u *streamUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// waitEnded returns why a connection has ended, as the upstream sees it.
+func (u *streamUpstream) waitEnded(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-u.ended:
+		return err
+	case <-time.After(patience):
+		t.Error("the upstream's end is still open")
+		return nil
+	}
+}
+
 // streamSite is the site of these tests.
 const streamSite = "tenant {\nidentify subdomain {tenant}.app.test {tenant}--{environment}.app.test\nidentify domain\n}\nreverse_proxy {\ndynamic tenant\n}\n"
 
@@ -133,11 +145,12 @@ func streamTenants(u *streamUpstream) string {
 // dial opens a WebSocket and sees that it works.
 func (s *server) dial(t *testing.T, host, path string) *websocket.Conn {
 	t.Helper()
+	//nolint:bodyclose // there is none with an upgrade
 	conn, res, err := websocket.Dial(t.Context(), "ws://127.0.0.1:"+s.port+path, &websocket.DialOptions{Host: host, HTTPClient: streamClient})
 	if err != nil {
 		t.Fatalf("%s: %v (%v)", host, err, res)
 	}
-	t.Cleanup(func() { conn.CloseNow() })
+	t.Cleanup(func() { _ = conn.CloseNow() })
 	conn.SetReadLimit(-1)
 	return conn
 }
@@ -200,7 +213,7 @@ func TestWebSocketsAreClosed(t *testing.T) {
 				t.Errorf("closed with %d %q, want 1008 %q", got.Code, got.Reason, tt.reason)
 			}
 			var closed websocket.CloseError
-			if err := <-u.ended; !errors.As(err, &closed) || closed.Code != websocket.StatusPolicyViolation {
+			if err := u.waitEnded(t); !errors.As(err, &closed) || closed.Code != websocket.StatusPolicyViolation {
 				t.Errorf("the upstream's end was closed with %v", err)
 			}
 			if err := echoes(t.Context(), other); err != nil {
@@ -227,7 +240,7 @@ func TestBusyWebSocketIsClosed(t *testing.T) {
 	if got := closeError(t, conn); got.Code != websocket.StatusPolicyViolation || got.Reason != "tenant_suspended" {
 		t.Errorf("closed with %d %q", got.Code, got.Reason)
 	}
-	<-u.ended
+	_ = u.waitEnded(t)
 }
 
 // Promise: a client that reads nothing, and so gets no close frame, is cut off all the same, and so is its upstream.
@@ -236,11 +249,7 @@ func TestStuckWebSocketIsClosed(t *testing.T) {
 	s.dial(t, "acme.app.test", "/busy")
 	eventually(t, "it is open", func() bool { return u.open.Load() == 1 })
 	harness.Exec(t, db, "UPDATE sys_organization SET status = 'suspended' WHERE slug = 'acme'")
-	select {
-	case <-u.ended:
-	case <-time.After(patience):
-		t.Fatal("the upstream's end is still open")
-	}
+	_ = u.waitEnded(t)
 }
 
 // Promise: an upgrade to anything but WebSocket is closed, too.
@@ -263,7 +272,7 @@ func TestOtherUpgradesAreClosed(t *testing.T) {
 	if rest, err := io.ReadAll(conn); err == nil && len(rest) > 0 {
 		t.Errorf("got %q", rest)
 	}
-	<-u.ended
+	_ = u.waitEnded(t)
 }
 
 // Promise: a response in progress is cut off, and the client can tell that it is not whole; the upstream's request ends,

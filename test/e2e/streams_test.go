@@ -2,11 +2,9 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -45,7 +43,7 @@ func (u *streamUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		for {
 			kind, message, err := conn.Read(context.WithoutCancel(r.Context()))
 			if err != nil || conn.Write(r.Context(), kind, message) != nil {
@@ -130,6 +128,7 @@ func newStream(t *testing.T, name string, next func() (int, error)) *stream {
 // openSocket opens a WebSocket and sends a message every 50 ms.
 func openSocket(t *testing.T, g *harness.Gateway, host string) *stream {
 	t.Helper()
+	//nolint:bodyclose // there is none with an upgrade
 	conn, _, err := websocket.Dial(t.Context(), "ws://"+g.Address+"/ws", &websocket.DialOptions{
 		Host: host, HTTPClient: &http.Client{Transport: &http.Transport{}},
 	})
@@ -137,7 +136,7 @@ func openSocket(t *testing.T, g *harness.Gateway, host string) *stream {
 		t.Fatalf("%s: %v", host, err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	t.Cleanup(func() { cancel(); conn.CloseNow() })
+	t.Cleanup(func() { cancel(); _ = conn.CloseNow() })
 	first := true
 	return newStream(t, host+" WebSocket", func() (int, error) {
 		if !first {
@@ -175,12 +174,9 @@ func openResponse(t *testing.T, g *harness.Gateway, c *http.Client, host, path s
 
 // clients returns one that speaks HTTP/1.1 and one that speaks HTTP/2, each over one connection where it can.
 func clients() (h1, h2 *http.Client) {
-	return &http.Client{Transport: &http.Transport{}}, &http.Client{Transport: &http2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, address)
-		},
-	}}
+	onlyH2 := new(http.Protocols)
+	onlyH2.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: &http.Transport{}}, &http.Client{Transport: &http.Transport{Protocols: onlyH2}}
 }
 
 // openAll opens one of each kind.
