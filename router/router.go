@@ -108,6 +108,7 @@ func (rt *Router) route(ctx context.Context, r *Request) (Decision, *Refusal) {
 	}
 	d, refusal := rt.agree(ctx, r.Now, found, unknown)
 	if refusal == nil {
+		r.restOn(found)
 		refusal = rt.admit(ctx, r, &d)
 	}
 	return d, refusal
