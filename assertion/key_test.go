@@ -82,10 +82,10 @@ func TestKeyHidesItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, decimal := testPrivate(1), []byte(secret[:8])
+	private, decimal := testPrivate(1), fmt.Sprintf("%d", []byte(secret[:8]))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, text := range []string{fmt.Sprintf(verb, s), fmt.Sprintf(verb, *s), fmt.Sprintf(verb, testKey(t, 1)), fmt.Sprintf(verb, []Key{*testKey(t, 1)})} {
-			for _, hidden := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%x", private[:32]), fmt.Sprint(decimal)} {
+			for _, hidden := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%x", private[:32]), decimal} {
 				if strings.Contains(text, hidden) {
 					t.Errorf("%s shows %s", verb, text)
 				}
