@@ -142,6 +142,18 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
+// TestRFC8410 reads the example of RFC 8410 §10.3, the form in which openssl writes keys.
+func TestRFC8410(t *testing.T) {
+	keys, err := ParseKeys([]byte("-----BEGIN PRIVATE KEY-----\n" +
+		"MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"; keys[0].x != want { // §10.1
+		t.Errorf("the public key is %s, want %s", keys[0].x, want)
+	}
+}
+
 // TestReadKeys keeps the promise of the order of keys: as the paths are, and in a directory by name.
 func TestReadKeys(t *testing.T) {
 	dir := t.TempDir()
