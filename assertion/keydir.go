@@ -85,7 +85,13 @@ func nextKey(made []madeKey, now time.Time) (from time.Time, due bool) {
 	if len(made) == 0 {
 		return now, true
 	}
-	from = made[len(made)-1].from.Add(rotateEvery)
+	var last time.Time
+	for i := range made {
+		if !made[i].from.After(now.Add(rotateEvery)) { // else made when the clock was wrong
+			last = made[i].from
+		}
+	}
+	from = last.Add(rotateEvery)
 	if now.Before(from.Add(-publishAhead)) {
 		return time.Time{}, false
 	}
@@ -95,12 +101,17 @@ func nextKey(made []madeKey, now time.Time) (from time.Time, due bool) {
 	return from, true
 }
 
-// schedule returns which key signs, and how many, from the oldest on, are over.
+// schedule returns which key signs, and how many, from the oldest on, are over. Where none should sign yet, because the
+// clock has gone back, the one does that was made for the latest time.
 func (d *KeyDir) schedule(made []madeKey, now time.Time) (signing, over int) {
+	signing = len(made) - 1
 	for i := range made {
 		if !made[i].from.After(now) {
 			signing = i
 		}
+	}
+	if made[signing].from.After(now) {
+		return signing, 0
 	}
 	for over < signing && now.After(made[over+1].from.Add(d.lifetime+publishAhead)) {
 		over++

@@ -95,6 +95,29 @@ func TestKeyDirAfterAPause(t *testing.T) {
 	}
 }
 
+// TestKeyDirWrongClock keeps the promise that a key which was made when the clock was years ahead does not sign for
+// years: it goes on until the next one was published for a day.
+func TestKeyDirWrongClock(t *testing.T) {
+	d := NewKeyDir(t.TempDir(), 5*time.Minute)
+	wrong, err := d.Load(noon.AddDate(4, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		now  time.Time
+		keys int
+		same bool
+	}{
+		{noon, 2, true}, {noon.Add(publishAhead - time.Second), 2, true}, {noon.Add(publishAhead), 2, false},
+		{noon.Add(publishAhead + rotateEvery), 3, false},
+	} {
+		set, err := d.Load(tt.now)
+		if err != nil || len(set.Keys()) != tt.keys || (set.Signing().ID() == wrong.Signing().ID()) != tt.same {
+			t.Errorf("%s: %v, %v", tt.now, set, err)
+		}
+	}
+}
+
 // TestKeyDirShared keeps the promise that of several gateways that start at once in one directory all sign with a key
 // that each of them publishes once it looks again.
 func TestKeyDirShared(t *testing.T) {

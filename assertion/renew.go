@@ -25,14 +25,16 @@ func (s *Signer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.Renew(time.Now())
+			s.round(ctx, time.Now())
 		}
 	}
 }
 
 // Renew is one round of [Signer.Run]: it renews the tokens that are past half of their life and were used since they
 // were signed, forgets those that are past three quarters, and looks after the keys.
-func (s *Signer) Renew(now time.Time) {
+func (s *Signer) Renew(now time.Time) { s.round(context.Background(), now) }
+
+func (s *Signer) round(ctx context.Context, now time.Time) {
 	if _, err := s.load(now); err != nil {
 		return // told in the log; without any key there is no token either
 	}
@@ -46,7 +48,7 @@ func (s *Signer) Renew(now time.Time) {
 			s.renewEntry(e, now)
 			e.mu.Unlock()
 		}
-		return true
+		return ctx.Err() == nil
 	})
 }
 
