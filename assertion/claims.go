@@ -2,7 +2,6 @@ package assertion
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,6 +94,3 @@ func (s *Signer) encode(f Facts, now time.Time) ([]byte, error) {
 	}
 	return json.Marshal(c)
 }
-
-// equalRoles reports whether an entry's roles are those of the request.
-func equalRoles(a, b []string) bool { return slices.Equal(a, b) }

@@ -108,7 +108,9 @@ func TestKeyDirWrongClock(t *testing.T) {
 		keys int
 		same bool
 	}{
-		{noon, 2, true}, {noon.Add(publishAhead - time.Second), 2, true}, {noon.Add(publishAhead), 2, false},
+		{noon, 2, true},
+		{noon.Add(publishAhead - time.Second), 2, true},
+		{noon.Add(publishAhead), 2, false},
 		{noon.Add(publishAhead + rotateEvery), 3, false},
 	} {
 		set, err := d.Load(tt.now)

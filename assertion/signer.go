@@ -112,7 +112,7 @@ func (s *Signer) Token(f Facts, now time.Time) (string, error) {
 	n := now.UnixNano()
 	e, ok := s.table.load(s.table.keyOf(&f))
 	if ok {
-		if !equalRoles(e.roles, f.Roles) {
+		if !slices.Equal(e.roles, f.Roles) {
 			// Two lists of roles with one hash: as good as never, and then not worth a place.
 			return s.sign(f, now)
 		}
