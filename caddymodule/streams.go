@@ -26,7 +26,7 @@ const (
 	abandonAfter = time.Minute
 )
 
-// streams are the responses that take long: WebSockets and other upgrades, server-sent events, large transfers. They
+// streams are the requests that take long: WebSockets and other upgrades, server-sent events, large transfers. They
 // are asked about again when the registry changes, and ended when they would not be admitted any more.
 type streams struct {
 	// generation counts the changes that were heard of. A stream that was routed before the last one and begins after it

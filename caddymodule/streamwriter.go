@@ -15,9 +15,9 @@ import (
 	"github.com/tenantgate/tenantgate/caddymodule/tunnel"
 )
 
-// longResponse is how many bytes make a response a stream, in bytes of its body: one that is not flushed may take long
-// all the same.
-const longResponse = 256 << 10
+// longBody is how many bytes of a body make a stream, of the response's or the request's: what is never flushed may take
+// long all the same.
+const longBody = 256 << 10
 
 // streamWriter is the writer of every admitted request. It notices a response that takes long and makes it a [stream];
 // the others pay for a comparison.
@@ -44,6 +44,9 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, st *state, nex
 	}()
 	if r.ProtoMajor >= 3 || r.Method == http.MethodConnect || r.Header["Upgrade"] != nil {
 		r = sw.withCancel(r)
+	}
+	if r.ContentLength < 0 || r.ContentLength >= longBody {
+		sw.begin()
 	}
 	err := next.ServeHTTP(sw, r)
 	returned = true
@@ -110,7 +113,7 @@ var errCutOff = errors.New("the stream was closed by the gateway")
 
 // Write implements http.ResponseWriter.
 func (w *streamWriter) Write(p []byte) (int, error) {
-	if w.written += int64(len(p)); w.written >= longResponse && w.written-int64(len(p)) < longResponse {
+	if w.written += int64(len(p)); w.written >= longBody && w.written-int64(len(p)) < longBody {
 		w.begin()
 	}
 	if s := w.stream.Load(); s != nil {
