@@ -24,7 +24,7 @@ var (
 	}, []string{"policy"})
 	metricStreamsOpen = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "tenantgate", Name: "streams_open",
-		Help: "Responses in progress that are long or were flushed, and upgraded connections such as WebSockets.",
+		Help: "WebSockets and other upgraded connections, responses that were flushed, and long transfers, in progress.",
 	})
 	metricStreamsClosed = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "tenantgate", Name: "streams_closed_total",

@@ -23,7 +23,8 @@ const codeGoingAway = "going_away"
 
 var refusalGoingAway = &router.Refusal{Status: http.StatusServiceUnavailable, Code: codeGoingAway}
 
-// stream is a response that takes long, from its first flush, upgrade or [longResponse] bytes on.
+// stream is a request that takes long: a response from its first flush, upgrade or [longBody] bytes on, or an upload of
+// so many or unknown bytes.
 type stream struct {
 	state    *state
 	router   *router.Router

@@ -40,7 +40,7 @@ func newStreamUpstream(tb testing.TB) *streamUpstream {
 }
 
 // ServeHTTP serves /ws, which echoes; /busy, which sends messages of 100 KB without end; /events, an event each 10 ms;
-// /idle, one event; /chunks and /file, a large body without and with a length; /tunnel, another protocol that echoes.
+// /idle, one event; /chunks and /file, a large body without and with a length; /upload, which takes any body; /tunnel, another protocol that echoes.
 func (u *streamUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.open.Add(1)
 	defer u.open.Add(-1)
@@ -94,6 +94,9 @@ func (u *streamUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+	case "/upload":
+		_, err := io.Copy(io.Discard, r.Body)
+		u.ended <- err
 	case "/tunnel":
 		conn, brw, err := rc.Hijack()
 		if err != nil {
@@ -293,7 +296,7 @@ func TestResponsesAreCutOff(t *testing.T) {
 			for _, r := range []*bufio.Reader{body, other} {
 				n := 13
 				if path == "/chunks" || path == "/file" {
-					n = longResponse + 1
+					n = longBody + 1
 				}
 				if _, err := r.Discard(n); err != nil {
 					t.Fatal(err)
@@ -308,6 +311,47 @@ func TestResponsesAreCutOff(t *testing.T) {
 				if _, err := other.Discard(1000); err != nil {
 					t.Errorf("the other tenant's: %v", err)
 				}
+			}
+		})
+	}
+}
+
+// Promise: an upload in progress is cut off as well, whether it says how long it is or not.
+func TestUploadsAreCutOff(t *testing.T) {
+	for _, length := range []int64{-1, 1 << 30} {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			s, u, db := streamServer(t)
+			out, in := io.Pipe()
+			defer in.Close()
+			r := s.request(http.MethodPost, "acme.app.test", "/upload", nil)
+			r.Body, r.ContentLength = out, length
+			answered := make(chan error, 1)
+			go func() {
+				res, err := streamClient.Do(r)
+				if err == nil {
+					res.Body.Close()
+				}
+				answered <- err
+			}()
+			go func() { // until the client gives up
+				for chunk := make([]byte, 1000); ; time.Sleep(time.Millisecond) {
+					if _, err := in.Write(chunk); err != nil {
+						return
+					}
+				}
+			}()
+			eventually(t, "the upstream has the request", func() bool { return u.open.Load() == 1 })
+			harness.Exec(t, db, "UPDATE sys_organization SET status = 'suspended' WHERE slug = 'acme'")
+			select {
+			case err := <-answered:
+				if err == nil {
+					t.Error("the upload was answered")
+				}
+			case <-time.After(patience):
+				t.Fatal("the upload goes on")
+			}
+			if err := u.waitEnded(t); err == nil {
+				t.Error("the upstream takes the upload for a whole one")
 			}
 		})
 	}

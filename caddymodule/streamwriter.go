@@ -15,9 +15,9 @@ import (
 	"github.com/tenantgate/tenantgate/caddymodule/tunnel"
 )
 
-// longResponse is how many bytes make a response a stream, in bytes of its body: one that is not flushed may take long
-// all the same.
-const longResponse = 256 << 10
+// longBody is how many bytes of a body make a stream, of the response's or the request's: what is never flushed may take
+// long all the same.
+const longBody = 256 << 10
 
 // streamWriter is the writer of every admitted request. It notices a response that takes long and makes it a [stream];
 // the others pay for a comparison.
@@ -42,27 +42,49 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, st *state, nex
 			panic(http.ErrAbortHandler) // the server must not end the response as if it were whole
 		}
 	}()
-	if r.ProtoMajor >= 3 || r.Method == http.MethodConnect || r.Header["Upgrade"] != nil {
+	upload := r.ContentLength < 0 || r.ContentLength >= longBody
+	if upload || r.ProtoMajor >= 3 || r.Method == http.MethodConnect || r.Header["Upgrade"] != nil {
 		r = sw.withCancel(r)
+	}
+	if upload {
+		sw.begin()
 	}
 	err := next.ServeHTTP(sw, r)
 	returned = true
 	return err
 }
 
-// withCancel is for requests that a deadline does not end: what was hijacked, and HTTP/3.
+// withCancel is for requests that a deadline does not end: what was hijacked, HTTP/3, and uploads, whose deadline Caddy
+// moves before each read.
 func (w *streamWriter) withCancel(r *http.Request) *http.Request {
 	ctx, cancel := context.WithCancel(r.Context())
 	r = r.WithContext(ctx)
 	s := w.claim()
 	s.cancel = cancel
 	s.webSocket = httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")
-	if isExtendedConnect(r) {
+	switch {
+	case isExtendedConnect(r):
 		carrier := &extendedConnect{ReadCloser: r.Body, response: w.ResponseWriter}
 		s.offered = tunnel.New(carrier, s.abort)
 		r.Body = &tunnelBody{ReadCloser: r.Body, tunnel: s.offered}
+	case r.Body != nil && r.Body != http.NoBody:
+		r.Body = &streamBody{ReadCloser: r.Body, stream: s}
 	}
 	return r
+}
+
+// streamBody is the body of a request that can be cut off.
+type streamBody struct {
+	io.ReadCloser
+	stream *stream
+}
+
+// Read implements io.Reader.
+func (b *streamBody) Read(p []byte) (int, error) {
+	if b.stream.cut.Load() {
+		return 0, errCutOff
+	}
+	return b.ReadCloser.Read(p)
 }
 
 // claim returns the request's stream, which need not have begun.
@@ -110,7 +132,7 @@ var errCutOff = errors.New("the stream was closed by the gateway")
 
 // Write implements http.ResponseWriter.
 func (w *streamWriter) Write(p []byte) (int, error) {
-	if w.written += int64(len(p)); w.written >= longResponse && w.written-int64(len(p)) < longResponse {
+	if w.written += int64(len(p)); w.written >= longBody && w.written-int64(len(p)) < longBody {
 		w.begin()
 	}
 	if s := w.stream.Load(); s != nil {
