@@ -10,6 +10,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
 	github.com/google/uuid v1.6.0 // ids, version 7
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // order of use in the cache
+	github.com/miekg/dns v1.1.73 // tests only: a name server
 	github.com/prometheus/client_golang v1.24.1 // metrics, in Caddy's own registry
 	github.com/prometheus/client_model v0.6.3 // tests only: reads metrics back
 	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the cache's index, read without locks
@@ -94,7 +95,6 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mgutz/ansi v0.0.0-20200706080929-d51e80ef957d // indirect
 	github.com/mholt/acmez/v3 v3.1.7 // indirect
-	github.com/miekg/dns v1.1.73 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
 	github.com/mitchellh/go-ps v1.0.0 // indirect
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect

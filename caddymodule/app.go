@@ -41,6 +41,8 @@ type App struct {
 	Upstreams []string `json:"upstreams,omitempty"`
 	// Context says how the token of `inject context` is signed. Default: see there.
 	Context *Context `json:"context,omitempty"`
+	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
+	Domains *Domains `json:"domains,omitempty"`
 
 	pools    map[string]*pool
 	fallback *pool
@@ -55,8 +57,9 @@ type App struct {
 
 	sessionTable *registry.SessionTable // nil: none
 
-	signing    *signing // nil: nobody asks for it
-	signingKey string   // empty: nothing acquired
+	signing      *signing      // nil: nobody asks for it
+	signingKey   string        // empty: nothing acquired
+	verification *verification // nil: not started, or off
 
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
@@ -70,7 +73,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -172,6 +175,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.activation = act
+	a.verification = a.Domains.start(a)
 	for _, is := range a.issuers {
 		is.attach(a, a.logger.Handler())
 	}
@@ -188,6 +192,7 @@ func (a *App) follow(is *issuer) {
 // Stop ends what Start began. The runtime lives on while another configuration uses it.
 func (a *App) Stop() error {
 	a.signing.detach(a)
+	a.verification.stop()
 	for _, is := range a.issuers {
 		is.detach(a)
 	}

@@ -31,6 +31,13 @@ import (
 //			negative_size <entries>
 //			hot_set       <file>|off
 //		}
+//		domains off|{
+//			verify        dns|http...
+//			resolver      <address>
+//			interval      <duration>
+//			http_port     <port>
+//			allow_private
+//		}
 //		plan <name> {
 //			requests <n>/s|m|h [burst <n>]
 //			upstream <upstreams...>
@@ -88,6 +95,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 			checks = append(checks, placedCheck{at, a.Cache.check})
+		case "domains":
+			if err := a.unmarshalDomains(d); err != nil {
+				return err
+			}
 		case "plan":
 			var p Plan
 			if err := p.unmarshal(d); err != nil {
@@ -132,7 +143,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "quota":
 			return d.Err("this version counts quotas in this process only; it does not enforce them across gateways, so quota must be left out")
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, plan, pool, upstream and context", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream and context", option)
 		}
 	}
 	for i := range checks {

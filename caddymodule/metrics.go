@@ -41,7 +41,10 @@ const (
 
 // registerMetrics adds the metrics to the registry of a configuration.
 func registerMetrics(reg *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricStreamsOpen, metricStreamsClosed, metricCache} {
+	for _, c := range []prometheus.Collector{
+		metricDecisions, metricQuotaRefusals, metricStreamsOpen, metricStreamsClosed, metricCache, metricPermissions,
+		metricDomainChecks, metricNames,
+	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -31,6 +31,8 @@ type runtime struct {
 	listeners changeListeners
 	streams   *streams
 
+	names nameIndex
+
 	// ctx ends with the last configuration.
 	ctx    context.Context
 	cancel context.CancelFunc
