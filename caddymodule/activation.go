@@ -17,7 +17,9 @@ type activation struct {
 	store   *pooledStore
 	options cache.Options
 	seed    *seed
-	logger  *slog.Logger
+	// sessionTable is the application's table of sessions; nil if there is none.
+	sessionTable *registry.SessionTable
+	logger       *slog.Logger
 }
 
 const (
@@ -132,9 +134,9 @@ func (rt *runtime) apply(a *activation) {
 	rt.log.set(a.logger.Handler())
 	rt.source.current.Store(a.store)
 	o := a.options
-	o.Logger = rt.logger
-	o.OnChanges = rt.changed
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache.SetOptions(o)
+	rt.applySessionTable(a)
 }
 
 // unapply undoes apply after a first activation that failed.

@@ -44,6 +44,14 @@ import (
 //		}
 //		pool <name> <upstreams...>
 //		upstream <upstreams...>
+//		context {
+//			key      <files or directories...>
+//			secret   <secret>
+//			issuer   <name>
+//			audience <names...>
+//			lifetime <duration>
+//			size     <tokens>
+//		}
 //	}
 //
 // The option is called import_file because Caddy expands import itself, anywhere in a Caddyfile.
@@ -123,10 +131,19 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				_, err = expandUpstreams(a.Upstreams, pools)
 				return err
 			}})
+		case "context":
+			if a.Context != nil {
+				return d.Err("context is given twice")
+			}
+			a.Context = new(Context)
+			if err := a.Context.unmarshal(d); err != nil {
+				return err
+			}
+			checks = append(checks, placedCheck{at, a.Context.check})
 		case "quota":
 			return d.Err("this version counts quotas in this process only; it does not enforce them across gateways, so quota must be left out")
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool and upstream", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream and context", option)
 		}
 	}
 	for i := range checks {

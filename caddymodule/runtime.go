@@ -27,9 +27,11 @@ type runtime struct {
 	source *storeSwitch
 	log    *logSwitch
 	logger *slog.Logger
-
+	// listeners are told what changes in the registry; streams is one of them.
 	listeners changeListeners
-	names     nameIndex
+	streams   *streams
+
+	names nameIndex
 
 	// ctx ends with the last configuration.
 	ctx    context.Context
@@ -49,6 +51,9 @@ type runtime struct {
 	// pending is the configuration that could not be written into the registry yet; retry is told when it is set.
 	pending *activation
 	retry   chan struct{}
+	// sessionTable is that of the newest configuration; followNow is told when it is set.
+	sessionTable *registry.SessionTable
+	followNow    chan struct{}
 }
 
 // newRuntime returns a runtime that does nothing yet: no file is touched and no server asked before activate.
@@ -60,11 +65,14 @@ func newRuntime(o cache.Options) *runtime {
 		readyC:   make(chan struct{}),
 		imported: map[string]string{},
 		retry:    make(chan struct{}, 1),
+
+		followNow: make(chan struct{}, 1),
 	}
 	rt.logger = slog.New(rt.log)
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
-	o.Logger = rt.logger
-	o.OnChanges = rt.changed
+	rt.streams = newStreams(rt.logger)
+	rt.onChanges(rt.streams.changed)
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache = cache.New(rt.source, o)
 	return rt
 }
@@ -73,6 +81,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
+	rt.streams.abandon(abandonAfter)
 	retireStats(rt.cache.Stats())
 	return nil
 }
@@ -99,6 +108,8 @@ func (rt *runtime) run() {
 	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
 	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
+	rt.loops.Go(rt.followSessions)
+	rt.streams.run(rt.ctx, &rt.loops)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }
