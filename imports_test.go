@@ -19,15 +19,16 @@ var arrows = map[string][]string{
 	"quota":       nil,
 	"router":      {"registry"},
 	"cache":       {"registry"},
-	"adminapi":    {"router", "registry"},
-	"caddymodule": {"router", "cache", "quota", "registry", "adminapi"},
+	"assertion":   {"registry"},
+	"domains":     {"registry"},
+	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry"},
 	"":            {"caddymodule"},
 	"cmd":         {""},
-	"test":        {"", "registry", "quota", "router", "cache", "adminapi", "caddymodule"},
+	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "caddymodule"},
 }
 
 // withoutCaddy are the packages that anyone can use in a program that has nothing to do with Caddy.
-var withoutCaddy = []string{"registry", "quota", "router", "cache", "adminapi"}
+var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains"}
 
 type listedPackage struct {
 	ImportPath   string
@@ -66,7 +67,7 @@ func TestImportArrows(t *testing.T) {
 	}
 }
 
-// Promise: registry, router, cache, quota and adminapi work without Caddy: it is not among their dependencies, however far away.
+// Promise: none of withoutCaddy needs Caddy: it is not among their dependencies, however far away.
 func TestNoCaddyBelowTheGlue(t *testing.T) {
 	packages := listPackages(t)
 	for _, name := range withoutCaddy {

@@ -17,6 +17,7 @@ import (
 //   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
 //   - 2, only with a token that names a user and roles: their values, for which the state has no room; the token itself
 //     makes none once it was seen
+//   - 1, only with the signed context: its value, likewise; the token itself is there already
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
 // AllocsPerRun misreports with the race detector.

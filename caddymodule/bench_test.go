@@ -67,6 +67,7 @@ var benchCases = []struct {
 	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8, benchHandler},
 	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 8, benchTokenHandler},
 	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 7, benchTokenHandler},
+	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 7, benchContextHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without

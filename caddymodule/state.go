@@ -19,7 +19,7 @@ const maxLimits = 2
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
-// state is all that the gateway knows about a request. It is one allocation of 448 bytes, and everything that lasts as
+// state is all that the gateway knows about a request. It is one allocation of 576 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
@@ -34,8 +34,10 @@ type state struct {
 	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
 	ids string
 
-	// writer is used only when a limit applies.
-	writer limitWriter
+	// writer is the response's, from the next handler on.
+	writer streamWriter
+	// generation is how many changes of the registry were heard of before the request was routed.
+	generation uint64
 
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
