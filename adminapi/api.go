@@ -128,9 +128,9 @@ func (a *API) handler(m methods) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), a.options.Timeout)
 		defer cancel()
-		// The admin endpoint's server need not have timeouts. A writer that knows no deadlines is in memory.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.options.Timeout))
-		defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Time{}) }()
+		// The server may have no timeouts of its own. A writer that knows no deadlines is in memory.
+		end, control := time.Now().Add(a.options.Timeout), http.NewResponseController(w)
+		_, _ = control.SetReadDeadline(end), control.SetWriteDeadline(end.Add(a.options.Timeout))
 		id := requestID(r)
 		w.Header().Set("X-Request-Id", id)
 		ans, err := a.dispatch(ctx, w, r, m, id)

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -121,5 +122,8 @@ func (q *ExplainRequest) request(ctx context.Context) (*http.Request, error) {
 		return nil, invalid("clientIp", "must be an IP address")
 	}
 	r.RemoteAddr = netip.AddrPortFrom(addr, 0).String()
+	if u.Scheme == "https" {
+		r.TLS = &tls.ConnectionState{ServerName: strings.TrimSuffix(u.Hostname(), ".")} // RFC 6066 §3
+	}
 	return r, nil
 }

@@ -30,6 +30,9 @@ type Explanation struct {
 	Roles []string `json:"roles,omitempty"`
 	// Refusal is why the request would be refused; nil where it would pass.
 	Refusal *ExplainedRefusal `json:"refusal,omitempty"`
+	// Resolved is the snapshot that would serve the request; nil where nothing could be decided. Shared, not to be
+	// modified.
+	Resolved *registry.Resolved `json:"-"`
 }
 
 // What a source did, as [ExplainedSource.Outcome] names it.
@@ -136,6 +139,7 @@ func (rt *Router) Explain(ctx context.Context, r *Request) *Explanation {
 		e.Refusal = explainRefusal(refusal)
 	}
 	if d.Resolved != nil {
+		e.Resolved = d.Resolved
 		e.Tenant, e.Environment = explainResolved(d.Resolved)
 	}
 	e.Sources = rt.explainSources(ctx, r, traces, &d)
@@ -238,3 +242,6 @@ func explainError(err error) string {
 	}
 	return refusal.Detail
 }
+
+// Agreement returns which sources have to agree.
+func (rt *Router) Agreement() Agreement { return rt.agreement }
