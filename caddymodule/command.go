@@ -18,46 +18,45 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
-		Name:  "tenant",
-		Usage: "import|export ...",
-		Short: "Works on a registry of tenants",
-		Long: `
-Works on a registry of tenants, straight and without a gateway. Running gateways
-notice what changes.
-
-The registry is named by --registry or the environment variable TENANT_REGISTRY:
-"file:PATH", or the URL of a libSQL server. The token of a server comes from the
-file named by --auth-token-file, or from the environment variable
-TENANT_REGISTRY_TOKEN; never from an argument, which others on the machine could
-read.
-` + exitCodes,
-		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(importCommand(), exportCommand())
-			// Without a subcommand: help, and not a success, because nothing was done.
-			cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
-				_ = cmd.Help()
-				return exitUsage, errors.New("a subcommand is needed: import or export")
-			})
-		},
-	})
+	for _, c := range commands() {
+		caddycmd.RegisterCommand(c)
+	}
 }
 
-// The exit codes of the subcommands.
-const (
-	exitDone     = 0
-	exitUsage    = 1
-	exitInvalid  = 2
-	exitRegistry = 3
-)
+// commands are all that Tenantgate adds to Caddy's.
+func commands() []caddycmd.Command {
+	return []caddycmd.Command{
+		parent("tenant", "Works on tenants", `
+Works on tenants: creates, changes, suspends, restores, inspects and moves them.
+`+whereLong+exitCodes,
+			append(tenantCommands(), importCommand(), exportCommand(), doctorCommand())...),
+		parent("environment", "Works on the environments of a tenant", `
+Works on the environments of a tenant.
+`+whereLong+exitCodes, environmentCommands()...),
+		parent("member", "Works on the members of an environment", `
+Works on the members of an environment: who may use it, and in which role.
+`+whereLong+exitCodes, memberCommands()...),
+		parent("key", "Works on the API keys of an environment", `
+Works on the API keys of an environment. A key is shown once, by create or rotate.
+`+whereLong+exitCodes, keyCommands()...),
+		parent("plan", "Works on plans", `
+Works on plans: quotas and upstreams that tenants share.
+`+whereLong+exitCodes, planCommands()...),
+	}
+}
 
-const exitCodes = `
-Exit codes:
-  0  done (also when there was nothing to change)
-  1  wrong usage, or a local file cannot be read or written
-  2  the import file is invalid, or contradicts the registry; nothing was written
-  3  the registry cannot be used: it is down, refuses the token, or is newer
-     than this binary
+const whereLong = `
+The commands go through the admin endpoint of a running gateway, which holds a
+change at once; --address or --config says where that is. With --registry URL they
+work straight on the registry, without a gateway, and running gateways notice within
+two of their polls: URL is "file:PATH" or that of a libSQL server. The token of a
+server comes from the file named by --auth-token-file, or from the environment
+variable TENANT_REGISTRY_TOKEN; never from an argument, which others on the machine
+could read. import, export and doctor always work on the registry, and also take its
+URL from the environment variable TENANT_REGISTRY.
+
+Tenants and environments are named by slug or id. With --json the answer is JSON on
+standard output, and an error is JSON on standard error.
 `
 
 // terminal is what a command writes to.
@@ -98,23 +97,6 @@ func openRegistry(fl caddycmd.Flags) (*registry.Store, error) {
 		return nil, errors.New("--timeout must be a positive duration")
 	}
 	return registry.Open(registry.Options{URL: url, AuthToken: token, Timeout: timeout})
-}
-
-// exitCode chooses the exit code for an error of the registry package.
-func exitCode(err error) int {
-	var bad *registry.DocumentError
-	var path *os.PathError
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, registry.ErrUnavailable):
-		return exitRegistry
-	case errors.As(err, &bad):
-		return exitInvalid
-	case errors.As(err, &path):
-		return exitUsage
-	}
-	return exitInvalid
 }
 
 // interruptible returns a context that ends with an interrupt, so that a transaction is rolled back.

@@ -27,10 +27,8 @@ standard output or to a file. The file appears only when it is complete.
 	}
 	registryFlags(cmd)
 	cmd.Flags().StringP("output", "o", "", "file to write (default: standard output)")
-	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-		ctx, cancel := interruptible()
-		defer cancel()
-		return runExport(ctx, fl, terminal{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()})
+	cmd.RunE = reporting(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+		return coded(runExport(ctx, caddycmd.Flags{FlagSet: cmd.Flags()}, commandTerminal(cmd)))
 	})
 	return cmd
 }

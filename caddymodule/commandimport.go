@@ -13,7 +13,6 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tenantgate/tenantgate/registry"
 )
@@ -37,11 +36,8 @@ an existing registry is brought up to date all the same.)
 	registryFlags(cmd)
 	cmd.Flags().Bool("dry-run", false, "say what would change, and write nothing")
 	cmd.Flags().Bool("json", false, "print the summary as JSON")
-	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-		ctx, cancel := interruptible()
-		defer cancel()
-		t := terminal{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), live: term.IsTerminal(int(os.Stderr.Fd()))}
-		return runImport(ctx, fl, t)
+	cmd.RunE = reporting(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+		return coded(runImport(ctx, caddycmd.Flags{FlagSet: cmd.Flags()}, commandTerminal(cmd)))
 	})
 	return cmd
 }
