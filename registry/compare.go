@@ -13,6 +13,8 @@ type comparison struct {
 	have   *existing
 	ops    operations
 	report ImportReport
+	tell   func(Difference) // nil: nobody wants to know
+	told   []Difference
 }
 
 // conflict notes a problem at a place of the document.
@@ -46,10 +48,12 @@ func (c *comparison) plan(p *DocumentPlan) {
 	switch {
 	case !known:
 		c.report.Plans.Created++
+		c.differ(Difference{Kind: "plan", Name: p.Name, Created: true})
 		c.ops.insertPlan(&want)
 		c.audit("plan.create", "", p.Name, nil)
 	case want != have:
 		c.report.Plans.Updated++
+		c.differ(Difference{Kind: "plan", Name: p.Name, Fields: changed(have.shown(), want.shown())})
 		c.ops.updatePlan(&want)
 		c.audit("plan.update", "", p.Name, nil)
 	default:
@@ -96,9 +100,11 @@ func (c *comparison) tenant(t *DocumentTenant, place string) error {
 	switch {
 	case have == nil:
 		c.report.Tenants.Created++
+		c.differ(Difference{Kind: "tenant", Name: t.Slug, Created: true})
 		c.ops.insertTenant(&want)
 	case want != *have:
 		c.report.Tenants.Updated++
+		c.differ(Difference{Kind: "tenant", Name: t.Slug, Fields: changed(have.shown(), want.shown())})
 		c.ops.updateTenant(&want)
 		done.Fields = have.differences(&want)
 	default:

@@ -34,10 +34,14 @@ func (c *comparison) environment(t *DocumentTenant, e *DocumentEnvironment, tena
 	switch {
 	case have == nil:
 		c.report.Environments.Created++
+		c.differ(Difference{Kind: "environment", Tenant: t.Slug, Name: want.slug, Created: true})
 		c.ops.insertEnvironment(&want)
 		done.Created = append(done.Created, want.slug)
 	case want != *have || isDefault && !have.isDefault:
 		c.report.Environments.Updated++
+		after := want
+		after.isDefault = have.isDefault || isDefault
+		c.differ(Difference{Kind: "environment", Tenant: t.Slug, Name: want.slug, Fields: changed(have.shown(), after.shown())})
 		if want != *have {
 			c.ops.updateEnvironment(&want)
 		}
@@ -47,6 +51,7 @@ func (c *comparison) environment(t *DocumentTenant, e *DocumentEnvironment, tena
 	default:
 		c.report.Environments.Unchanged++
 	}
+	told := len(c.told)
 	if err := c.database(e, want.id, place); err != nil {
 		return err
 	}
@@ -54,6 +59,9 @@ func (c *comparison) environment(t *DocumentTenant, e *DocumentEnvironment, tena
 		return err
 	}
 	c.members(e, want.id)
+	for i := range c.told[told:] {
+		c.told[told+i].Tenant, c.told[told+i].Environment = t.Slug, want.slug
+	}
 	if have != nil && c.ops.count > before {
 		done.Updated = append(done.Updated, want.slug)
 	}
@@ -117,9 +125,11 @@ func (c *comparison) database(e *DocumentEnvironment, environment, place string)
 	switch {
 	case !known:
 		c.report.Databases.Created++
+		c.differ(Difference{Kind: "database", Created: true})
 		c.ops.insertDatabase(&want)
 	case want != have:
 		c.report.Databases.Updated++
+		c.differ(Difference{Kind: "database", Fields: changed(have.shown(), want.shown())})
 		c.ops.updateDatabase(&want)
 	default:
 		c.report.Databases.Unchanged++
@@ -133,6 +143,7 @@ func (c *comparison) domains(e *DocumentEnvironment, of *environmentRecord, plac
 		switch {
 		case !known:
 			c.report.Domains.Created++
+			c.differ(Difference{Kind: "domain", Name: host, Created: true})
 			c.ops.add(opDomainInsert, []any{host, of.id})
 		case have.tenant != of.tenant:
 			err := c.conflict(e.line, fmt.Errorf("%s belongs to another tenant in the registry, %s", quoted(host), have.tenant), "%s.domains[%d]", place, i)
@@ -141,6 +152,7 @@ func (c *comparison) domains(e *DocumentEnvironment, of *environmentRecord, plac
 			}
 		case have.environment != of.id || !have.verified:
 			c.report.Domains.Updated++
+			c.differ(Difference{Kind: "domain", Name: host, Fields: domainFields(have, of)})
 			c.ops.add(opDomainUpdate, []any{host, of.id, have.version})
 		default:
 			c.report.Domains.Unchanged++
@@ -149,15 +161,31 @@ func (c *comparison) domains(e *DocumentEnvironment, of *environmentRecord, plac
 	return nil
 }
 
+// domainFields says what becomes of a domain that is there: it may move within its tenant, and is verified then.
+func domainFields(have domainRecord, of *environmentRecord) (list []FieldDifference) {
+	if have.environment != of.id {
+		list = append(list, FieldDifference{Name: "environment", Before: have.environment, After: of.id})
+	}
+	if !have.verified {
+		list = append(list, FieldDifference{Name: "verified", Before: "false", After: "true"})
+	}
+	return list
+}
+
 func (c *comparison) members(e *DocumentEnvironment, environment string) {
 	for _, m := range e.Members {
 		have, known := c.have.members[[2]string{environment, m.UserID}]
 		switch {
 		case !known:
 			c.report.Members.Created++
+			c.differ(Difference{Kind: "member", Name: m.UserID, Created: true})
 			c.ops.add(opMemberInsert, []any{environment, m.UserID, m.Role})
 		case have.role != m.Role:
 			c.report.Members.Updated++
+			c.differ(Difference{
+				Kind: "member", Name: m.UserID,
+				Fields: []FieldDifference{{Name: "role", Before: have.role, After: m.Role}},
+			})
 			c.ops.add(opMemberUpdate, []any{environment, m.UserID, m.Role, have.version})
 		default:
 			c.report.Members.Unchanged++

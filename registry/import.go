@@ -19,6 +19,9 @@ type ImportOptions struct {
 	DryRun bool
 	// Progress, when set, is called after every few hundred tenants from the importing goroutine.
 	Progress func(ImportProgress)
+	// Difference, when set, is called in a dry run for every record that would be written, in the order of the document,
+	// from the importing goroutine. What it was told counts only where the import returns no error.
+	Difference func(Difference)
 }
 
 // The phases of an import, as [ImportProgress] names them.

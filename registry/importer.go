@@ -153,6 +153,9 @@ func (im *importer) compare(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, d := range c.told {
+		c.tell(d)
+	}
 	counts := im.report.counts()
 	for i, add := range c.report.counts() {
 		counts[i].add(*add)
@@ -162,6 +165,9 @@ func (im *importer) compare(ctx context.Context) error {
 
 func (im *importer) compareOnce(ctx context.Context) (*comparison, error) {
 	c := &comparison{}
+	if im.options.DryRun {
+		c.tell = im.options.Difference
+	}
 	if im.empty {
 		c.have = newExisting(im.index)
 		if err := c.have.loadPlans(ctx, im.read, &im.batch); err != nil {
