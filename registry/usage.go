@@ -123,7 +123,7 @@ func (s *Store) LoadUsage(ctx context.Context, node string, accounts []UsageAcco
 		totals[i] = t
 		return nil
 	}
-	if err := s.query(ctx, scan, selectUsage, string(mustJSON(list)), node); err != nil {
+	if err := s.query(ctx, scan, selectUsage, mustJSON(list), node); err != nil {
 		return nil, err
 	}
 	return totals, nil
@@ -152,6 +152,6 @@ func (s *Store) SaveUsage(ctx context.Context, node string, records []UsageRecor
 		}
 		list[i] = append(row, records[i].Used)
 	}
-	_, err := s.exec(ctx, upsertUsage, string(mustJSON(list)), node)
+	_, err := s.exec(ctx, upsertUsage, mustJSON(list), node)
 	return err
 }
