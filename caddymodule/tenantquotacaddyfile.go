@@ -18,7 +18,9 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("tenant_quota", parseTenantQuota)
-	httpcaddyfile.RegisterDirectiveOrder("tenant_quota", httpcaddyfile.After, "tenant")
+	// Right after tenant, which takes its place before header in an init of a file that comes before this one; Caddy orders
+	// only by its own directives. A golden test holds the order.
+	httpcaddyfile.RegisterDirectiveOrder("tenant_quota", httpcaddyfile.Before, "header")
 }
 
 // tenantQuotaCount is the key under which the number of directives without a name is kept while a Caddyfile is read.
