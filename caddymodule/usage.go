@@ -47,7 +47,7 @@ func (b *usageBook) Load(ctx context.Context, accounts []quota.Account) ([]quota
 	}
 	list := make([]quota.Usage, len(totals))
 	for i, t := range totals {
-		list[i] = quota.Usage{Own: t.Own, Others: t.Others, Before: t.Before}
+		list[i] = quota.Usage{Own: t.Own, Others: t.Others, Rest: t.Rest}
 	}
 	return list, nil
 }
