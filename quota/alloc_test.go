@@ -89,14 +89,6 @@ func TestMillionTenants(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
-// heap returns the bytes in use after a collection.
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // Promise: a warm decision with a limit of each kind for tenant, environment and API key, and giving the slots back,
 // allocates nothing.
 func TestNoAllocationsOfKinds(t *testing.T) {
