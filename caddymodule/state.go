@@ -16,7 +16,7 @@ const stateVar = "tenantgate"
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
-// state is all that the gateway knows about a request. It is one allocation of 448 bytes, and everything that lasts as
+// state is all that the gateway knows about a request. It is one allocation of a few hundred bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
