@@ -19,7 +19,10 @@ const maxLimits = 2
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
-// state is all that the gateway knows about a request. It is one allocation of 448 bytes, and everything that lasts as
+// userFacts is how many more go upstream with an authenticated source: the user's id and role.
+const userFacts = 2
+
+// state is all that the gateway knows about a request. It is one allocation of about 520 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
@@ -39,7 +42,7 @@ type state struct {
 
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
-	values [defaultFacts]string
+	values [defaultFacts + userFacts]string
 	used   uint8
 
 	// logged says that this state is among the fields of the request's log line.
