@@ -112,8 +112,9 @@ func rfc3339(after time.Duration) string {
 
 // onSite addresses one of several tenant handlers of a gateway: the one with the matcher "header X-Site NAME".
 func onSite(name string, ask harness.Ask) harness.Ask {
-	header := map[string]string{"X-Site": name}
+	header := map[string]string{}
 	maps.Copy(header, ask.Header)
+	header["X-Site"] = name
 	ask.Header = header
 	return ask
 }
