@@ -75,6 +75,7 @@ var benchCases = []struct {
 	{"browser,session,member", "acme.app.example.com", browserSessionHeader, &caddyhttp.Server{}, 5, benchSessionMemberHandler},
 	{"curl,key", "acme.app.example.com", keyHeader, &caddyhttp.Server{}, 7, benchKeyHandler},
 	{"curl,key,member", "acme.app.example.com", userKeyHeader, &caddyhttp.Server{}, 7, benchKeyHandler},
+	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchContextHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without

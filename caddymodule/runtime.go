@@ -27,6 +27,11 @@ type runtime struct {
 	source *storeSwitch
 	log    *logSwitch
 	logger *slog.Logger
+	// listeners are told what changes in the registry; streams is one of them.
+	listeners changeListeners
+	streams   *streams
+
+	names nameIndex
 
 	// ctx ends with the last configuration.
 	ctx    context.Context
@@ -65,7 +70,9 @@ func newRuntime(o cache.Options) *runtime {
 	}
 	rt.logger = slog.New(rt.log)
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
-	o.Logger = rt.logger
+	rt.streams = newStreams(rt.logger)
+	rt.onChanges(rt.streams.changed)
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache = cache.New(rt.source, o)
 	return rt
 }
@@ -74,6 +81,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
+	rt.streams.abandon(abandonAfter)
 	retireStats(rt.cache.Stats())
 	return nil
 }
@@ -101,6 +109,7 @@ func (rt *runtime) run() {
 	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
 	rt.loops.Go(rt.followSessions)
+	rt.streams.run(rt.ctx, &rt.loops)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }
