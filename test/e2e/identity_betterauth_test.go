@@ -128,6 +128,14 @@ func betterAuth(t *testing.T, b backend, url, cookie string) {
 	owner.auth(http.MethodPost, "/update-session", map[string]any{"activeEnvironmentId": nil}, nil)
 	owner.sees(polls, "chose none", "first-org/production "+user+" env_admin")
 
+	// Such a table says neither how nor when somebody signed in.
+	for _, demand := range []string{`"requireMFA":true`, `"requireSSO":true`, `"sessionTimeout":3600`} {
+		p.exec(t, "UPDATE sys_organization SET security_policy = ? WHERE id = ?", `{"accessControl":{`+demand+`}}`, first)
+		owner.sees(polls, demand, "policy_denied")
+		p.exec(t, "UPDATE sys_organization SET security_policy = NULL WHERE id = ?", first)
+		owner.sees(polls, "no more "+demand, "first-org/production "+user+" env_admin")
+	}
+
 	// A guest chooses an organization that she is not a member of, becomes one, and is removed.
 	guest := newBrowser(t, g, url)
 	guestID := guest.signUp("guest@example.com")

@@ -153,6 +153,7 @@ func badInputSites(keys string) map[string]string {
 		"jwt-rsa":       fmt.Sprintf(jwt, "jwks "+keys+"/good\nalgorithms RS256"),
 		"secret":        fmt.Sprintf(jwt, "secret {env.JWT_SECRET}"),
 		"session":       session,
+		"session-any":   strings.Replace(session, "secret {", "any_user\nsecret {", 1),
 		"session-proof": session + "\nrequire authenticated",
 		"key":           "identify subdomain {tenant}.app.test\nidentify api_key {\nremove\n}\nrequire authenticated",
 		"role": "identify api_key {\nremove\n}\nidentify jwt {\nsecret {env.JWT_SECRET}\ntenant_claim organizationId\n}\n" +
