@@ -233,3 +233,39 @@ func BenchmarkPermission(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNameIndex measures how long it takes to read the names of a registry in a file.
+func BenchmarkNameIndex(b *testing.B) {
+	const hosts = 100_000
+	rt, s := realRuntime(b)
+	var doc strings.Builder
+	doc.WriteString(`{"tenants": [`)
+	for i := range hosts / 1000 {
+		if i > 0 {
+			doc.WriteString(",")
+		}
+		fmt.Fprintf(&doc, `{"slug": "t%d", "environments": [{"slug": "production", "domains": [`, i)
+		for j := range 1000 {
+			if j > 0 {
+				doc.WriteString(",")
+			}
+			fmt.Fprintf(&doc, `"d%d.t%d.example"`, j, i)
+		}
+		doc.WriteString("]}]}")
+	}
+	doc.WriteString("]}")
+	if _, err := s.Import(b.Context(), strings.NewReader(doc.String()), registry.ImportOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	rt.startNames(false)
+	waitFor(b, rt, complete(rt))
+	for b.Loop() {
+		if err := rt.names.make(rt); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if n, _ := rt.names.size(); n < hosts {
+		b.Fatalf("%d names", n)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/hosts, "ns/name")
+}

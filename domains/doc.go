@@ -18,7 +18,8 @@
 //
 // That a name points to the gateway is no proof: names are often left pointing there when a customer has gone, and then
 // anybody's claim would do. So the gateway never answers for a token itself; a name that already points to it is proved
-// by DNS.
+// by DNS. Where names that are nobody's are served from one tenant's upstream all the same (the source default), that
+// tenant could answer for them, so that there DNS should be the only method.
 //
 // The package knows nothing of Caddy.
 package domains

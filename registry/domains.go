@@ -190,7 +190,7 @@ func (s *Store) changeDomain(ctx context.Context, actor, actorKind string, f fun
 		var refusal *DomainError
 		if errors.As(err, &refusal) || errors.Is(err, ErrNotFound) {
 			refused = err
-			return errRefused
+			return errRollBack
 		}
 		return err
 	})
@@ -200,7 +200,7 @@ func (s *Store) changeDomain(ctx context.Context, actor, actorKind string, f fun
 	return err
 }
 
-// errRefused makes a transaction roll back; nobody sees it.
-var errRefused = &constraintError{"refused"}
+// errRollBack makes a transaction roll back; nobody sees it.
+var errRollBack = &constraintError{"refused"}
 
 func notFound(what string) error { return fmt.Errorf("%s: %w", what, ErrNotFound) }
