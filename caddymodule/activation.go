@@ -136,7 +136,7 @@ func (rt *runtime) apply(a *activation) {
 	rt.log.set(a.logger.Handler())
 	rt.source.current.Store(a.store)
 	o := a.options
-	o.Logger = rt.logger
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache.SetOptions(o)
 	rt.applySessionTable(a)
 }

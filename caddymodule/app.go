@@ -39,6 +39,10 @@ type App struct {
 	// Upstreams serve everything that has no upstream of its own: "host:port", "https://host[:port]" or "pool:NAME".
 	// Default: none.
 	Upstreams []string `json:"upstreams,omitempty"`
+	// Context says how the token of `inject context` is signed. Default: see there.
+	Context *Context `json:"context,omitempty"`
+	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
+	Domains *Domains `json:"domains,omitempty"`
 
 	pools    map[string]*pool
 	fallback *pool
@@ -54,6 +58,10 @@ type App struct {
 
 	sessionTable *registry.SessionTable // nil: none
 
+	signing      *signing      // nil: nobody asks for it
+	signingKey   string        // empty: nothing acquired
+	verification *verification // nil: not started, or off
+
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
 
@@ -66,7 +74,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -91,6 +99,11 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	if err := a.acquire(); err != nil {
 		return err
+	}
+	if a.Context != nil { // else when a handler asks for it
+		if _, err := a.contextSigner(); err != nil {
+			return err
+		}
 	}
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
@@ -158,11 +171,17 @@ func (a *App) Validate() error {
 
 // Start writes plans and imports into the registry and makes this configuration the one that decides.
 func (a *App) Start() error {
-	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter}
+	if err := a.signing.attach(a); err != nil {
+		return err
+	}
+	act := &activation{
+		store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter,
+	}
 	if err := a.runtime.activate(act); err != nil {
 		return err
 	}
 	a.activation = act
+	a.verification = a.Domains.start(a)
 	for _, is := range a.issuers {
 		is.attach(a, a.logger.Handler())
 	}
@@ -178,6 +197,8 @@ func (a *App) follow(is *issuer) {
 
 // Stop ends what Start began. The runtime lives on while another configuration uses it.
 func (a *App) Stop() error {
+	a.signing.detach(a)
+	a.verification.stop()
 	for _, is := range a.issuers {
 		is.detach(a)
 	}
@@ -191,9 +212,10 @@ func (a *App) Stop() error {
 // Cleanup gives back what Provision acquired, and only that. Requests that are still inside a handler keep their
 // references.
 func (a *App) Cleanup() error {
-	var err error
+	err := a.releaseSigner()
 	if a.runtimeKey != "" {
-		_, err = runtimes.Delete(a.runtimeKey)
+		_, err2 := runtimes.Delete(a.runtimeKey)
+		err = errors.Join(err, err2)
 		a.runtimeKey = ""
 	}
 	if a.storeKey != "" {

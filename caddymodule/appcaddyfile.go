@@ -31,6 +31,13 @@ import (
 //			negative_size <entries>
 //			hot_set       <file>|off
 //		}
+//		domains off|{
+//			verify        dns|http...
+//			resolver      <address>
+//			interval      <duration>
+//			http_port     <port>
+//			allow_private
+//		}
 //		plan <name> {
 //			requests    <n>/s|m|h [burst <n>]
 //			requests    <n>/day|month
@@ -39,6 +46,14 @@ import (
 //		}
 //		pool <name> <upstreams...>
 //		upstream <upstreams...>
+//		context {
+//			key      <files or directories...>
+//			secret   <secret>
+//			issuer   <name>
+//			audience <names...>
+//			lifetime <duration>
+//			size     <tokens>
+//		}
 //	}
 //
 // The option is called import_file because Caddy expands import itself, anywhere in a Caddyfile.
@@ -82,6 +97,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 			checks = append(checks, placedCheck{at, a.Cache.check})
+		case "domains":
+			if err := a.unmarshalDomains(d); err != nil {
+				return err
+			}
 		case "plan":
 			var p Plan
 			if err := p.unmarshal(d); err != nil {
@@ -114,10 +133,19 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				_, err = expandUpstreams(a.Upstreams, pools)
 				return err
 			}})
+		case "context":
+			if a.Context != nil {
+				return d.Err("context is given twice")
+			}
+			a.Context = new(Context)
+			if err := a.Context.unmarshal(d); err != nil {
+				return err
+			}
+			checks = append(checks, placedCheck{at, a.Context.check})
 		case "quota":
 			return d.Err("this version counts quotas in this process only; it does not enforce them across gateways, so quota must be left out")
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, plan, pool and upstream", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream and context", option)
 		}
 	}
 	for i := range checks {
