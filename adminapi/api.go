@@ -45,6 +45,7 @@ type API struct {
 	options Options
 	// records has the paths whose first element is a tenant, special those where it begins with "_".
 	records, special *http.ServeMux
+	document         json.RawMessage // OpenAPI
 }
 
 // New returns the handler of everything under /tenants.
@@ -61,9 +62,9 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &API{options: o, records: http.NewServeMux(), special: http.NewServeMux()}
-	byPath := map[string]methods{}
 	routes := allRoutes()
+	a := &API{options: o, document: openAPI(routes), records: http.NewServeMux(), special: http.NewServeMux()}
+	byPath := map[string]methods{}
 	for i := range routes {
 		r := &routes[i]
 		if byPath[r.path] == nil {
@@ -230,5 +231,7 @@ func write(w http.ResponseWriter, r *http.Request, ans answer) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(ans.status)
-	_, _ = w.Write(text)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(text)
+	}
 }

@@ -12,7 +12,7 @@ import (
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct {
-	// Type is about:blank: Code says more.
+	// Type is urn:tenantgate:problem: and the code.
 	Type string `json:"type"`
 	// Title is that of the status.
 	Title  string `json:"title"`
@@ -140,7 +140,7 @@ func problemOf(r *http.Request, err error) *Problem {
 	if errors.As(err, &body) {
 		p.Status = http.StatusBadRequest
 	}
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p.Type, p.Title = "urn:tenantgate:problem:"+p.Code, http.StatusText(p.Status)
 	return p
 }
 

@@ -11,7 +11,7 @@ CREATE TABLE sys_operation (
   remote_addr TEXT CHECK (length(remote_addr) BETWEEN 1 AND 63),
   -- A JSON object: for each kind of record an array of arrays; which values they hold is the order of columns in the
   -- trigger. Emptied when it is done.
-  work TEXT NOT NULL CHECK (json_valid(work) AND json_type(work) = 'object')
+  work TEXT NOT NULL CHECK (work IS NULL OR json_valid(work) AND json_type(work) = 'object')
 ) STRICT;
 
 CREATE INDEX sys_operation_at ON sys_operation (at);
