@@ -26,8 +26,9 @@ Writes tenants, environments and plans from a file in the import format into a
 registry. Only what differs is written, in one transaction: a file with a bad
 record changes nothing. What the file does not mention stays as it is.
 
-With --dry-run nothing is written; the summary says what would be. (The schema of
-an existing registry is brought up to date all the same.)
+With --dry-run nothing is written: each record that would be is shown, "+" for a new
+one and "~" for one that changes, with what changes in it, and then the summary. (The
+schema of an existing registry is brought up to date all the same.)
 ` + exitCodes,
 		Example: `  tenantgate tenant import tenants.json --registry file:tenants.db
   TENANT_REGISTRY=https://registry.example.com tenantgate tenant import tenants.json --auth-token-file token --dry-run`,
@@ -73,7 +74,10 @@ func runImport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) 
 		return exitCode(err), err
 	}
 	bar := &progressBar{terminal: t}
-	report, err := store.ImportFile(ctx, path, registry.ImportOptions{Actor: "import", DryRun: dryRun, Progress: bar.show})
+	var diff differences
+	report, err := store.ImportFile(ctx, path, registry.ImportOptions{
+		Actor: "import", DryRun: dryRun, Progress: bar.show, Difference: diff.add,
+	})
 	bar.clear()
 	if err != nil {
 		return exitCode(err), err
@@ -81,7 +85,12 @@ func runImport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) 
 	s := summary{
 		File: path, Registry: shown, DryRun: dryRun, Plans: count(report.Plans), Tenants: count(report.Tenants),
 		Environments: count(report.Environments), Domains: count(report.Domains), Members: count(report.Members),
-		Databases: count(report.Databases), UnknownPlans: report.UnknownPlans,
+		Databases: count(report.Databases), UnknownPlans: report.UnknownPlans, Differences: diff.list, MoreDifferences: diff.more,
+	}
+	if !fl.Bool("json") {
+		if err := diff.print(t); err != nil {
+			return exitUsage, err
+		}
 	}
 	if err := s.print(t, fl.Bool("json")); err != nil {
 		return exitUsage, err
@@ -112,6 +121,9 @@ type summary struct {
 	Databases    counts `json:"databases"`
 	// UnknownPlans are plans of tenants that nobody defines.
 	UnknownPlans []string `json:"unknownPlans,omitempty"`
+	// Differences are what a dry run would write, at most 1000; MoreDifferences is how many more there are.
+	Differences     []difference `json:"differences,omitempty"`
+	MoreDifferences int64        `json:"moreDifferences,omitempty"`
 }
 
 // counts are those of one kind of record.

@@ -132,14 +132,18 @@ func (s *session) openStore(ctx context.Context, fs *pflag.FlagSet, creates bool
 
 // gatewayOptions sets how a gateway's admin endpoint is reached.
 func gatewayOptions(o *adminclient.Options, address, config, adapter string) error {
-	if config != "" {
+	if address == "" && config != "" {
 		if err := readableFile(config); err != nil {
 			return err
 		}
+		c, err := loadGatewayConfig(config, adapter)
+		if err != nil {
+			return usage("%s: %v", config, err)
+		}
+		address = c.Admin.Listen
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, config, adapter)
-	if err != nil {
-		return usage("%v", err)
+	if address == "" {
+		address = caddy.DefaultAdminListen
 	}
 	at, err := caddy.ParseNetworkAddress(address)
 	if err != nil || at.PortRangeSize() > 1 {
