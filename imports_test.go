@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"cache":       {"registry"},
 	"assertion":   {"registry"},
 	"domains":     {"registry"},
-	"adminapi":    {"router", "registry"},
+	"adminapi":    {"router", "domains", "registry"},
 	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi"},
 	"":            {"caddymodule"},
 	"cmd":         {""},

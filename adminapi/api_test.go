@@ -17,7 +17,7 @@ func TestDocumentIsWhatIsServed(t *testing.T) {
 		t.Fatalf("the document has only %d paths", len(w.doc.Paths))
 	}
 	for template, operations := range w.doc.Paths {
-		path := strings.NewReplacer("{tenant}", "nobody", "{environment}", "none", "{user}", "u", "{key}", "k", "{plan}", "p", "{alias}", "a").Replace(template)
+		path := strings.NewReplacer("{tenant}", "nobody", "{environment}", "none", "{user}", "u", "{key}", "k", "{plan}", "p", "{alias}", "a", "{domain}", "d.test").Replace(template)
 		if strings.Contains(path, "{") {
 			t.Errorf("%s has a parameter that the test does not know", template)
 		}
@@ -170,6 +170,47 @@ func TestWhatBelongsToATenant(t *testing.T) {
 	w.want(204, "DELETE", "/tenants/_plans/gold?force=gold", "")
 	if list := into[adminapi.List[registry.Plan]](t, w.want(200, "GET", "/tenants/_plans", "")); len(list.Items) == 0 {
 		t.Errorf("plans: %+v", list)
+	}
+}
+
+// Promise: a host name is claimed, proved or vouched for, moved and removed; a claim says how to prove it.
+func TestDomains(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "POST", "/tenants", `{"slug": "acme"}`)
+	w.want(201, "POST", "/tenants", `{"slug": "globex"}`)
+	w.want(201, "POST", "/tenants/acme/environments", `{"slug": "dev"}`)
+	const production, dev = "/tenants/acme/environments/production/domains", "/tenants/acme/environments/dev/domains"
+	r := w.want(201, "POST", production, `{"hostname": "App.Acme.test"}`)
+	claim := into[adminapi.Domain](t, r)
+	if claim.Verified || claim.Proof == nil || claim.Proof.DNSName != "_tenantgate.app.acme.test" || !strings.HasPrefix(claim.Proof.DNSValue, "tenantgate-verification=") ||
+		!strings.HasPrefix(claim.Proof.HTTPURL, "http://app.acme.test/.well-known/tenantgate/") || r.Header.Get("Location") != production+"/app.acme.test" {
+		t.Errorf("claim: %v %s", r.Header, r.text)
+	}
+	w.want(200, "GET", production+"/app.acme.test", "")
+	w.refused(409, "duplicate", "hostname", "POST", dev, `{"hostname": "app.acme.test"}`)
+	w.refused(400, "invalid", "hostname", "POST", dev, `{"hostname": "no host"}`)
+	w.refused(400, "invalid", "verified", "POST", dev, `{"hostname": "x.test", "verified": "yes"}`)
+	w.refused(400, "invalid", "Idempotency-Key", "POST", dev, `{"hostname": "x.test"}`, "Idempotency-Key", "k")
+	if d := into[adminapi.Domain](t, w.want(200, "POST", production+"/app.acme.test/verify", "", "X-Actor", "alice")); !d.Verified || d.Method != "operator" || d.Proof != nil {
+		t.Errorf("vouched for: %+v", d)
+	}
+	w.want(201, "POST", dev, `{"hostname": "dev.acme.test", "verified": true}`)
+	if d := into[adminapi.Domain](t, w.want(200, "POST", production+"/app.acme.test/move", `{"environment": "dev"}`)); !d.Verified {
+		t.Errorf("moved within the tenant: %+v", d)
+	}
+	if list := into[adminapi.List[adminapi.Domain]](t, w.want(200, "GET", dev, "")); len(list.Items) != 2 {
+		t.Errorf("domains: %+v", list)
+	}
+	if d := into[adminapi.Domain](t, w.want(200, "POST", dev+"/app.acme.test/move", `{"tenant": "globex", "environment": "production"}`)); d.Verified {
+		t.Errorf("another tenant has it without proof: %+v", d)
+	}
+	w.refused(404, "not_found", "", "GET", dev+"/app.acme.test", "")
+	w.refused(404, "not_found", "", "POST", dev+"/app.acme.test/move", `{"environment": "production"}`)
+	w.refused(400, "invalid", "environment", "POST", dev+"/dev.acme.test/move", `{}`)
+	w.want(204, "DELETE", dev+"/dev.acme.test", "")
+	w.refused(404, "not_found", "", "DELETE", dev+"/dev.acme.test", "")
+	if list := into[adminapi.List[registry.AuditEntry]](t, w.want(200, "GET", "/tenants/acme/audit?action=domain.&actor=alice", "")); len(list.Items) != 1 {
+		t.Errorf("audit: %+v", list)
 	}
 }
 

@@ -16,6 +16,7 @@ type Store interface {
 	tenants
 	environments
 	members
+	hostnames
 	keys
 	plans
 	// ListAudit returns rows of the audit log, the newest first.

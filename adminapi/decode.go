@@ -115,6 +115,18 @@ func text(to *string) func(string, json.RawMessage) error {
 	}
 }
 
+// boolean reads true or false.
+func boolean(to *bool) func(string, json.RawMessage) error {
+	return func(place string, value json.RawMessage) error {
+		switch string(value) {
+		case "true", "false":
+			*to = string(value) == "true"
+			return nil
+		}
+		return invalid(place, "must be true or false")
+	}
+}
+
 // texts reads a list of strings.
 func texts(to *[]string) func(string, json.RawMessage) error {
 	return func(place string, value json.RawMessage) error {

@@ -34,6 +34,7 @@ const (
 	tenantPath      = "/tenants/{tenant}"
 	environmentPath = tenantPath + "/environments/{environment}"
 	memberPath      = environmentPath + "/members/{user}"
+	domainPath      = environmentPath + "/domains/{domain}"
 	keyPath         = environmentPath + "/api-keys/{key}"
 	planPath        = "/tenants/_plans/{plan}"
 	purgePath       = "/tenants/_cache/purge"
@@ -92,6 +93,15 @@ func recordRoutes() []route {
 		{method: http.MethodGet, path: memberPath, serve: getMember, summary: "Show a member", answer: "Member", versioned: true},
 		{method: http.MethodPatch, path: memberPath, serve: updateMember, summary: "Change a member's role", body: "MemberPatch", answer: "Member", versioned: true},
 		{method: http.MethodDelete, path: memberPath, serve: removeMember, summary: "End a membership", status: http.StatusNoContent, versioned: true},
+
+		{method: http.MethodGet, path: environmentPath + "/domains", serve: listDomains, summary: "List host names, verified and claimed", answer: "DomainList"},
+		{method: http.MethodPost, path: environmentPath + "/domains", serve: addDomain, summary: "Add a host name, as a claim to be proved, or verified",
+			body: "NewDomain", status: http.StatusCreated, answer: "Domain"},
+		{method: http.MethodGet, path: domainPath, serve: getDomain, summary: "Show a host name, and how to prove it", answer: "Domain"},
+		{method: http.MethodDelete, path: domainPath, serve: removeDomain, summary: "Take a host name from an environment", status: http.StatusNoContent},
+		{method: http.MethodPost, path: domainPath + "/verify", serve: verifyDomain, summary: "Vouch for a host name", answer: "Domain"},
+		{method: http.MethodPost, path: domainPath + "/move", serve: moveDomain, summary: "Take a host name to another environment; another tenant has to prove it anew",
+			body: "MoveDomain", answer: "Domain"},
 
 		{method: http.MethodGet, path: environmentPath + "/api-keys", serve: listKeys, summary: "List API keys in the order of their creation",
 			params: pageParams, answer: "KeyList"},

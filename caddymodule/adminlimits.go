@@ -13,18 +13,25 @@ import (
 // Limits implements adminapi.Live. It looks at the very counts that requests are charged to, at a cost of 0.
 func (l *liveGateway) Limits(tenant, environment uuid.UUID, q registry.Quotas) []adminapi.LimitUsage {
 	list := adminapi.Limits(q)
-	res := &registry.Resolved{Tenant: registry.ResolvedTenant{ID: tenant, Quotas: q}}
-	if environment != uuid.Nil {
-		res.Tenant.Quotas, res.Environment = registry.Quotas{}, registry.ResolvedEnvironment{ID: environment, Quotas: q}
+	if len(list) == 0 {
+		return list
 	}
-	limits := appendLimits(nil, res)
+	var limits []quota.Limit
+	if environment == uuid.Nil {
+		limits = levelTenant.append(nil, tenant, tenant, &q)
+	} else {
+		limits = levelEnvironment.append(nil, tenant, environment, &q)
+	}
 	statuses := make([]quota.Status, len(limits))
 	l.app.runtime.quota.Take(time.Now(), 0, limits, statuses)
 	for i := range limits {
+		if limits[i].Size() == 0 {
+			continue // only counts
+		}
+		name, s := quotaName(&limits[i]), &statuses[i]
 		for j := range list {
-			if list[j].Name == quotaRateLimit {
-				s := &statuses[i]
-				used, remaining, reset := limits[i].Rate.Burst()-s.Remaining, s.Remaining, int64((s.Reset+time.Second-1)/time.Second)
+			if list[j].Name == name {
+				used, remaining, reset := limits[i].Size()-s.Remaining, s.Remaining, int64((s.Reset+time.Second-1)/time.Second)
 				list[j].Used, list[j].Remaining, list[j].ResetSeconds = &used, &remaining, &reset
 			}
 		}
