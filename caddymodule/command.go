@@ -33,6 +33,9 @@ Works on tenants: creates, changes, suspends, restores, inspects and moves them.
 		parent("environment", "Works on the environments of a tenant", `
 Works on the environments of a tenant.
 `+whereLong+exitCodes, environmentCommands()...),
+		parent("domain", "Works on the host names of an environment", `
+Works on the host names of an environment.
+`+whereLong+exitCodes, domainCommands()...),
 		parent("member", "Works on the members of an environment", `
 Works on the members of an environment: who may use it, and in which role.
 `+whereLong+exitCodes, memberCommands()...),
