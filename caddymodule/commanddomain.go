@@ -21,7 +21,9 @@ func domainCommands() []*cobra.Command {
 					row: func(d *adminapi.Domain) []any {
 						return []any{d.Hostname, domainState(d), d.Method, d.VerifiedAt, d.ExpiresAt, d.Failure}
 					},
-					page: func(int, string) (*adminapi.List[adminapi.Domain], error) { return s.ListDomains(ctx, args[0], args[1]) },
+					page: func(int, string) (*adminapi.List[adminapi.Domain], error) {
+						return s.ListDomains(ctx, args[0], args[1])
+					},
 				}
 				return l.print(s, 0, s.flag("csv"))
 			},

@@ -1,0 +1,170 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+func planCommands(t *testing.T, c *cli) {
+	contains(t, c.ok(t, "plan", "create", "pro", "--quota", "apiRateLimit=6000", "--quota", "burst=50"), "created the plan pro")
+	c.ok(t, "plan", "create", "old")
+	contains(t, c.ok(t, "plan", "update", "pro", "--quota", "burst=", "--upstream", "127.0.0.1:9001"), "version 2")
+	contains(t, c.ok(t, "plan", "show", "pro"), "apiRateLimit=6000\n", "127.0.0.1:9001")
+	contains(t, c.ok(t, "plan", "list"), "PLAN", "old", "pro")
+	contains(t, c.ok(t, "plan", "delete", "old"), "removed the plan old")
+	c.fails(t, 4, "not_found", "old", "plan", "show", "old")
+	c.fails(t, 4, "not_found", "old", "plan", "update", "old")
+	c.fails(t, 5, "duplicate", "pro", "plan", "create", "pro")
+}
+
+func tenantCommands(t *testing.T, c *cli) {
+	var made struct {
+		ID, Slug string
+		Version  int
+	}
+	c.into(t, &made, "tenant", "create", "acme", "--name", "Acme Corp", "--plan", "pro", "--metadata", "canary=true", "--metadata", "tier=1",
+		"--region", "eu-west-1", "--quota", "apiRateLimit=60", "--upstream", "127.0.0.1:9002", "--idempotency-key", "k1")
+	var again struct{ ID string }
+	if c.into(t, &again, "tenant", "create", "acme", "--name", "Acme Corp", "--plan", "pro", "--metadata", "canary=true", "--metadata", "tier=1",
+		"--region", "eu-west-1", "--quota", "apiRateLimit=60", "--upstream", "127.0.0.1:9002", "--idempotency-key", "k1"); again.ID != made.ID || made.ID == "" {
+		t.Errorf("the same creation again gives %s, not %s", again.ID, made.ID)
+	}
+	c.fails(t, 5, "idempotency_key_reused", "Idempotency-Key", "tenant", "create", "other", "--idempotency-key", "k1")
+	contains(t, c.ok(t, "tenant", "update", "acme", "--quota", "burst=7", "--metadata", "tier=", "--allow-ip", "10.0.0.0/8", "--allow-ip", "127.0.0.0/8",
+		"--expires", "2090-01-31", "--require-mfa"), "version 2")
+	contains(t, c.ok(t, "tenant", "show", "acme"), "apiRateLimit=60 burst=7", "canary=true\n", "only from 10.0.0.0/8 127.0.0.0/8, MFA", "2090-01-31T00:00:00Z",
+		"production", "eu-west-1", made.ID)
+	c.ok(t, "tenant", "update", made.ID, "--no-policy", "--expires", "never", "--no-upstreams", "--version", "2")
+	var shown struct {
+		Upstreams      []string
+		SecurityPolicy any
+		Version        int
+		Environments   []struct{ Slug string }
+	}
+	if c.into(t, &shown, "tenant", "show", "acme"); len(shown.Upstreams) > 0 || shown.SecurityPolicy != nil || shown.Version != 3 || len(shown.Environments) != 1 {
+		t.Errorf("%+v", shown)
+	}
+	c.fails(t, 5, "version_conflict", "", "tenant", "update", "acme", "--name", "Lost", "--version", "2")
+	contains(t, c.ok(t, "tenant", "update", "acme", "--slug", "acme-corp", "--keep-alias", "24h"), "acme-corp")
+	contains(t, c.ok(t, "tenant", "aliases", "acme-corp"), "acme ")
+	contains(t, c.ok(t, "tenant", "show", "acme"), "acme-corp", "acme until")
+	contains(t, c.ok(t, "tenant", "unalias", "acme-corp", "acme"), "no more")
+	c.fails(t, 4, "not_found", "acme", "tenant", "show", "acme")
+	c.ok(t, "tenant", "update", "acme-corp", "--slug", "acme")
+	contains(t, c.ok(t, "tenant", "list"), "SLUG", "Acme Corp")
+	contains(t, c.ok(t, "tenant", "usage", "acme"), "apiRateLimit", "60", "7")
+}
+
+func environmentCommands(t *testing.T, c *cli) {
+	contains(t, c.ok(t, "environment", "create", "acme", "staging", "--type", "staging", "--upstream", "127.0.0.1:9003", "--quota", "apiRateLimit=5"), "created the environment staging")
+	contains(t, c.ok(t, "environment", "update", "acme", "staging", "--region", "eu-central-1", "--metadata", "a=b", "--quota", "burst=2"), "version 2")
+	contains(t, c.ok(t, "environment", "show", "acme", "staging"), "eu-central-1", "apiRateLimit=5 burst=2", "a=b", "127.0.0.1:9003")
+	if out := c.ok(t, "environment", "list", "acme", "--region", "eu-central-1"); !strings.Contains(out, "staging") || strings.Contains(out, "production") {
+		t.Errorf("list of a region:\n%s", out)
+	}
+	contains(t, c.ok(t, "environment", "suspend", "acme", "staging", "--reason", "too loud"), "suspended")
+	contains(t, c.ok(t, "environment", "show", "acme", "staging"), "suspended (too loud)")
+	c.ok(t, "environment", "restore", "acme", "staging")
+	contains(t, c.ok(t, "environment", "default", "acme", "staging"), "is the default")
+	c.fails(t, 5, "protected", "staging", "environment", "archive", "acme", "staging")
+	c.ok(t, "environment", "default", "acme", "production")
+	c.ok(t, "environment", "update", "acme", "staging", "--slug", "stage", "--keep-alias", "forever")
+	contains(t, c.ok(t, "environment", "aliases", "acme", "stage"), "staging")
+	c.ok(t, "environment", "unalias", "acme", "stage", "staging")
+	c.fails(t, 5, "state_conflict", "", "environment", "delete", "acme", "stage")
+	c.ok(t, "environment", "archive", "acme", "stage")
+	contains(t, c.ok(t, "environment", "delete", "acme", "stage"), "removed")
+	c.fails(t, 4, "not_found", "stage", "environment", "show", "acme", "stage")
+
+	c.ok(t, "environment", "create", "acme", "dev", "--status", "provisioning")
+	c.ok(t, "environment", "fail", "acme", "dev")
+	c.ok(t, "environment", "provision", "acme", "dev")
+	contains(t, c.ok(t, "environment", "activate", "acme", "dev"), "activated")
+}
+
+func domainCommands(t *testing.T, c *cli) {
+	contains(t, c.ok(t, "domain", "add", "acme", "production", "App.Acme.test"), "app.acme.test", "claimed", "TXT record", "http://app.acme.test/")
+	contains(t, c.ok(t, "domain", "show", "acme", "production", "app.acme.test"), "claimed")
+	contains(t, c.ok(t, "domain", "verify", "acme", "production", "app.acme.test"), "is verified")
+	contains(t, c.ok(t, "domain", "add", "acme", "production", "www.acme.test", "--verified"), "verified", "operator")
+	contains(t, c.ok(t, "domain", "move", "acme", "production", "www.acme.test", "--to", "dev"), "verified")
+	contains(t, c.ok(t, "domain", "list", "acme", "dev"), "www.acme.test", "verified")
+	contains(t, c.ok(t, "domain", "remove", "acme", "dev", "www.acme.test"), "no more")
+	c.fails(t, 4, "not_found", "", "domain", "remove", "acme", "dev", "www.acme.test")
+	c.fails(t, 5, "duplicate", "", "domain", "add", "acme", "dev", "app.acme.test")
+	c.fails(t, 2, "invalid", "hostname", "domain", "add", "acme", "dev", "no host")
+	c.fails(t, 1, "usage", "--to", "domain", "move", "acme", "production", "app.acme.test")
+}
+
+func memberCommands(t *testing.T, c *cli) {
+	contains(t, c.ok(t, "member", "add", "acme", "production", "u1"), "u1 is env_user")
+	contains(t, c.ok(t, "member", "update", "acme", "production", "u1", "--role", "env_admin"), "u1 is env_admin")
+	contains(t, c.ok(t, "member", "show", "acme", "production", "u1"), "env_admin")
+	contains(t, c.ok(t, "member", "list", "acme", "production", "--role", "env_admin"), "u1")
+	contains(t, c.ok(t, "member", "list", "acme", "production", "--csv"), "u1,env_admin")
+	c.fails(t, 5, "duplicate", "u1", "member", "add", "acme", "production", "u1")
+	contains(t, c.ok(t, "member", "remove", "acme", "production", "u1"), "no member")
+	c.fails(t, 4, "not_found", "u1", "member", "show", "acme", "production", "u1")
+}
+
+func keyCommands(t *testing.T, c *cli) {
+	made := c.run(t, "key", "create", "acme", "production", "--name", "ci", "--role", "env_user", "--scope", "read", "--quota", "apiRateLimit=9", "--expires", "720h")
+	key := strings.TrimSpace(made.Stdout)
+	if made.ExitCode != 0 || !strings.HasPrefix(key, "tg_") || strings.Contains(key, "\n") || strings.Contains(made.Stderr, key) {
+		t.Fatalf("exit code %d, standard output %q, standard error %q", made.ExitCode, made.Stdout, made.Stderr)
+	}
+	var keys []struct{ ID, Last4 string }
+	if c.into(t, &keys, "key", "list", "acme", "production"); len(keys) != 1 || !strings.HasSuffix(key, keys[0].Last4) {
+		t.Fatalf("%+v for %s", keys, key)
+	}
+	id := keys[0].ID
+	shown := c.ok(t, "key", "show", "acme", "production", id)
+	contains(t, shown, "ci", "valid", "read", "apiRateLimit=9", keys[0].Last4)
+	var rotated struct{ Key, ID string }
+	if c.into(t, &rotated, "key", "rotate", "acme", "production", id, "--grace", "1h"); !strings.HasPrefix(rotated.Key, "tg_") || rotated.Key == key {
+		t.Errorf("%+v", rotated)
+	}
+	contains(t, c.ok(t, "key", "revoke", "acme", "production", id), "revoked")
+	list := c.ok(t, "key", "list", "acme", "production")
+	contains(t, list, "revoked", "valid")
+	for name, text := range map[string]string{"list": list, "show": shown, "audit": c.ok(t, "tenant", "audit", "acme", "--json")} {
+		if strings.Contains(text, key) || strings.Contains(text, rotated.Key) {
+			t.Errorf("%s shows a key", name)
+		}
+	}
+	c.fails(t, 5, "state_conflict", "", "key", "rotate", "acme", "production", id)
+	c.fails(t, 2, "invalid", "--grace", "key", "rotate", "acme", "production", id, "--grace", "100ms")
+	c.fails(t, 4, "not_found", "", "key", "show", "acme", "production", "0190a000-0000-7000-8000-00000000dead")
+}
+
+// statusCommands leads a tenant through every status.
+func statusCommands(t *testing.T, c *cli) {
+	status := func(want string) {
+		t.Helper()
+		var shown struct{ Status string }
+		if c.into(t, &shown, "tenant", "show", "initech"); shown.Status != want {
+			t.Errorf("status %s, want %s", shown.Status, want)
+		}
+	}
+	c.ok(t, "tenant", "create", "initech", "--plan", "pro", "--status", "provisioning", "--environment", "main", "--domain", "initech.test")
+	c.fails(t, 5, "state_conflict", "provisioning", "tenant", "suspend", "initech")
+	c.ok(t, "tenant", "fail", "initech", "--reason", "no space")
+	status("failed")
+	c.ok(t, "tenant", "provision", "initech")
+	status("provisioning")
+	c.ok(t, "tenant", "activate", "initech")
+	status("active")
+	contains(t, c.ok(t, "tenant", "suspend", "initech", "--reason", "unpaid"), "suspended the tenant initech")
+	contains(t, c.ok(t, "tenant", "list", "--status", "suspended"), "initech")
+	contains(t, c.ok(t, "tenant", "restore", "initech"), "restored")
+	c.ok(t, "tenant", "archive", "initech")
+	status("archived")
+	c.fails(t, 5, "protected", "initech", "tenant", "destroy", "initech")
+	c.fails(t, 5, "protected", "initech", "tenant", "delete", "initech")
+	c.fails(t, 5, "protected", "initech", "tenant", "delete", "initech", "--force", "acme")
+	c.ok(t, "tenant", "destroy", "initech", "--force", "initech")
+	status("destroying")
+	c.ok(t, "tenant", "delete", "initech", "--force", "initech")
+	c.fails(t, 4, "not_found", "initech", "tenant", "show", "initech")
+	c.fails(t, 5, "state_conflict", "", "plan", "delete", "pro")
+}
