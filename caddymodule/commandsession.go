@@ -161,15 +161,28 @@ func gatewayOptions(o *adminclient.Options, address, config, adapter string) err
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	o.HTTP = &http.Client{
-		Transport: &http.Transport{ // no proxy: the endpoint is this machine's, or one that the operator names
+		Transport: recognizing{&http.Transport{ // no proxy: the endpoint is this machine's, or one that the operator names
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, network, target)
 			},
-			DisableKeepAlives: false,
-		},
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
+}
+
+// recognizing refuses answers that look like success and are not the admin interface's: some other server would
+// otherwise be taken for a gateway without tenants.
+type recognizing struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (r recognizing) RoundTrip(q *http.Request) (*http.Response, error) {
+	resp, err := r.RoundTripper.RoundTrip(q)
+	if err != nil || resp.StatusCode >= 300 || resp.Header.Get("X-Request-Id") != "" {
+		return resp, err
+	}
+	_ = resp.Body.Close() // nobody reads it
+	return nil, errors.New("what answers there is no gateway")
 }
 
 // dialTimeout bounds how long a connection to an admin endpoint may take.

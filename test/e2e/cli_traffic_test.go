@@ -27,7 +27,6 @@ func served(t *testing.T, g *harness.Gateway, ask harness.Ask, want int) {
 // a tenant that is created is served, suspended refused, restored served again; a key is shown once, admits, and when it
 // is revoked admits no more.
 func TestCommandLineAndTraffic(t *testing.T) {
-	t.Parallel()
 	onEachBackendAlone(t, func(t *testing.T, b backend) {
 		u := harness.StartUpstream(t, "acme")
 		g := cliGateway(t, b)
