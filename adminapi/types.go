@@ -198,6 +198,8 @@ type Usage struct {
 	Limits []LimitUsage `json:"limits"`
 	// Environments are the tenant's, at most 1000, by slug.
 	Environments []EnvironmentUsage `json:"environments"`
+	// Resources are what applications have reported: users, storage, objects; never null.
+	Resources []registry.TenantUsage `json:"resources"`
 }
 
 // EnvironmentUsage is what one environment may use and has used.
