@@ -75,7 +75,7 @@ func references() (n int) {
 func TestPlanInBoth(t *testing.T) {
 	s := newServer(t)
 	for range 2 {
-		s.mustLoad(s.fileRegistry(twoTenants, "plan free {\nrequests 1/m burst 3\n}"), gate)
+		s.mustLoad(s.fileRegistry(twoTenants, "plan free {\nrequests 1/m burst 3\nrequests 1000/month\n}"), gate)
 		if err := caddy.Stop(); err != nil {
 			t.Fatal(err)
 		}
