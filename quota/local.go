@@ -112,3 +112,6 @@ func (l *Local) bottom(at instant) instant {
 
 // present reads the clock.
 func (l *Local) present() instant { return instantOf(l.now(), l.epoch) }
+
+// Release implements [Store].
+func (l *Local) Release([]Limit) {}
