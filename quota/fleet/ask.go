@@ -25,7 +25,6 @@ var errSlow = errors.New("others who asked before took too long")
 
 // ask decides a request for which not enough is on lease.
 func (s *Store) ask(now time.Time, cost int64, limits []quota.Limit, out []quota.Status) bool {
-	began := time.Now()
 	var few [inline]claim
 	claims := s.claims(few[:0], cost, limits)
 	if !s.link.up.Load() {
@@ -35,7 +34,7 @@ func (s *Store) ask(now time.Time, cost int64, limits []quota.Limit, out []quota
 	if !s.settle(claims, at) {
 		err := errLost
 		if s.link.up.Load() {
-			err = s.fill(claims, limits, at, began)
+			err = s.fill(claims, limits, at)
 		}
 		if err != nil {
 			s.returnTaken(claims)
@@ -106,6 +105,7 @@ func (s *Store) settle(claims []claim, at int64) (decided bool) {
 			}
 		} else if at < d.c.closed.Load() && d.need >= d.c.closedCost.Load() {
 			d.full = true
+			d.c.refused.Add(1)
 		} else {
 			open = true
 		}
@@ -130,7 +130,8 @@ func (s *Store) returnTaken(claims []claim) {
 // fill asks Redis for what is missing. An error means that it could not be asked; otherwise each claim is taken or full.
 //
 // At any time one request of this node asks for a leased limit; it asks for those that wait too.
-func (s *Store) fill(claims []claim, limits []quota.Limit, at int64, began time.Time) error {
+func (s *Store) fill(claims []claim, limits []quota.Limit, at int64) error {
+	began := time.Now()
 	var few [inline]*claim
 	locked := few[:0]
 	for i := range claims {

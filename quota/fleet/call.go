@@ -92,6 +92,7 @@ func (s *Store) adapt(c *cell, at, held, need int64) {
 	}
 	elapsed := max(at-c.asked, int64(time.Microsecond))
 	spent := max(c.had-held, 0) + need
+	c.demand = float64(spent+c.refused.Swap(0)) * float64(time.Second) / float64(elapsed)
 	target := int64(float64(spent) * float64(ahead) / float64(elapsed))
 	target = min(max(target, c.target/2), 4*max(c.target, 1))
 	// So that all nodes together lease no more than half.
@@ -209,12 +210,14 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	}
 }
 
-// mostPause is how long a node waits at the most before it asks again for what is used up: so short that a bucket that
-// is empty now cannot be full by then.
+// mostPause is how long a node waits at the most before it asks again for what is used up: until a hundred requests have
+// come, and so short that a bucket that is empty now cannot be full by then.
 func (s *Store) mostPause(c *cell, p *part) time.Duration {
+	pause := time.Duration(min(100*float64(time.Second)/max(c.demand, 1), float64(longestPause)))
+	pause = max(pause, shortestPause)
 	if c.id.kind != kindRate {
-		return longestPause
+		return pause
 	}
 	refill := float64(p.size) * p.step * 1e3 / 4
-	return time.Duration(min(refill, float64(longestPause)))
+	return time.Duration(min(refill, float64(pause)))
 }

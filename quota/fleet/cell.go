@@ -23,10 +23,14 @@ type cell struct {
 	level atomic.Int64
 	// closed is until when it is of no use to ask for closedCost or more.
 	closed, closedCost atomic.Int64
+	// lost is when a spender last lost a race for the tokens.
+	lost atomic.Int64
 	// used is, of concurrency, how many slots are taken here.
 	used atomic.Int64
 	// queued says that a fetch in the background is due.
 	queued atomic.Bool
+	// refused counts the requests that were refused without asking, since the last call.
+	refused atomic.Int64
 	// waiting counts the requests that wait for mu.
 	waiting atomic.Int32
 
@@ -42,6 +46,8 @@ type cell struct {
 	most int64
 	// target is how much should be on lease, had how many tokens there were after the last call, asked when that was.
 	target, had, asked int64
+	// demand is how many requests come to this node, in one second.
+	demand float64
 	// pause is how long it is of no use to ask again, while there is less than wanted.
 	pause time.Duration
 	// owed is what was admitted without Redis, and Redis has to be told: of an allowance the requests, of concurrency the
@@ -76,6 +82,19 @@ func (c *cell) spend(at, cost int64) (left int64, ok bool) {
 		if c.tokens.CompareAndSwap(n, n-cost) {
 			return n - cost, true
 		}
+		c.standBack(at)
+	}
+}
+
+// standBack waits a little, without touching memory, after another core has spent from the same lease between our look and
+// our swap, so that the winner keeps the cache line; see the local store's, which does the same.
+func (c *cell) standBack(at int64) {
+	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
+	turns := few
+	if ago := at - c.lost.Swap(at); ago < int64(50*time.Microsecond) && ago > -int64(time.Millisecond) {
+		turns = many
+	}
+	for range turns {
 	}
 }
 
@@ -95,16 +114,6 @@ func (c *cell) onLease(at int64) int64 {
 
 // intervalOf returns the time between two requests, in ns.
 func intervalOf(r *quota.Rate) float64 { return float64(r.Period()) / float64(r.Requests()) }
-
-// maxDuration is what times are told as that are longer than a Duration can be.
-const maxDuration = time.Duration(math.MaxInt64)
-
-func nanoseconds(f float64) time.Duration {
-	if f >= math.MaxInt64 {
-		return maxDuration
-	}
-	return time.Duration(math.Ceil(max(f, 0)))
-}
 
 // status describes the limit as far as this node knows; c may be nil, and the limit is then untouched.
 func (c *cell) status(now time.Time, at int64, l *quota.Limit, k kind, s *quota.Status) {
@@ -128,24 +137,13 @@ func (c *cell) status(now time.Time, at int64, l *quota.Limit, k kind, s *quota.
 	}
 }
 
+// rateStatus counts what is on lease here as not spent: it is still this tenant's to spend.
 func (c *cell) rateStatus(at int64, r *quota.Rate, s *quota.Status) {
-	*s = quota.Status{Remaining: r.Burst()}
 	if c == nil {
+		*s = quota.Status{Remaining: r.Burst()}
 		return
 	}
-	debt := c.level.Load() - at
-	if debt <= 0 {
-		return
-	}
-	// What is on lease here is still this tenant's to spend.
-	interval := intervalOf(r)
-	free := float64(r.Burst()) - float64(debt)/interval
-	whole := max(int64(free+1e-6), 0)
-	s.Remaining = min(whole+c.onLease(at), r.Burst())
-	if s.Remaining < r.Burst() {
-		s.Next = nanoseconds((float64(whole+1) - free) * interval)
-		s.Reset = max(time.Duration(debt)-nanoseconds(float64(s.Remaining-whole)*interval), s.Next)
-	}
+	r.Status(time.Duration(c.level.Load()-at), c.onLease(at), s)
 }
 
 // refusal is the status of a limit that has no room for the cost.
@@ -162,8 +160,7 @@ func (c *cell) refusal(now time.Time, at, cost int64, l *quota.Limit, k kind, s 
 	default:
 		s.RetryAfter = time.Nanosecond
 		if c != nil {
-			missing := float64(c.level.Load()-at) + float64(cost-l.Rate.Burst())*intervalOf(&l.Rate)
-			s.RetryAfter = max(nanoseconds(missing), time.Duration(c.closed.Load()-at), s.RetryAfter)
+			s.RetryAfter = max(l.Rate.RetryAfter(time.Duration(c.level.Load()-at), cost), time.Duration(c.closed.Load()-at), s.RetryAfter)
 		}
 	}
 }

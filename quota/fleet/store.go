@@ -41,8 +41,10 @@ const (
 	fetchers = 8
 	// ahead is the time for which a lease should last at a tenant's present rate.
 	ahead = 500 * time.Millisecond
-	// longestPause bounds how long a node goes on without asking for more of what was used up.
-	longestPause = 250 * time.Millisecond
+	// shortestPause and longestPause bound how long a node that is much asked goes on without asking for more of what was
+	// used up.
+	shortestPause = 20 * time.Millisecond
+	longestPause  = 250 * time.Millisecond
 )
 
 // New returns a store. It does not wait for Redis, and no error says that Redis cannot be reached: the store connects in

@@ -51,7 +51,11 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		if left <= c.low.Load() {
 			s.enqueue(c)
 		}
-		c.status(now, at, l, k, &out[i])
+		if k == kindRate {
+			l.Rate.Status(time.Duration(c.level.Load()-at), left, &out[i])
+		} else {
+			c.status(now, at, l, k, &out[i])
+		}
 	}
 	if counted {
 		s.count(now, cost, limits)

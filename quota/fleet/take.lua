@@ -6,6 +6,7 @@
 -- A key is a hash:
 --   d         of a rate: debt, the time (us) at t until its bucket is full; of an allowance: what is used
 --   t         when d was written (us)
+--   b         when the key was made (us)
 --   o, e      what all nodes together hold on lease, and a time (us) before which none of these leases ends
 --   n:<node>  "held seq end": what that node holds, its newest call, and when its lease ends (us)
 --
@@ -26,7 +27,7 @@ for i, key in ipairs(KEYS) do
     s[name] = name == 'kind' and v or tonumber(v)
   end
   limits[i] = s
-  local f = redis.call('HMGET', key, 'd', 't', 'o', 'e', mine)
+  local f = redis.call('HMGET', key, 'd', 't', 'o', 'e', mine, 'b')
   local o, e = tonumber(f[3] or 0), tonumber(f[4] or 0)
   local held, last = 0, 0
   if f[5] then
@@ -40,6 +41,9 @@ for i, key in ipairs(KEYS) do
   if s.kind == 'r' then
     if f[2] then
       s.d = math.max(tonumber(f[1]) - math.max(now - tonumber(f[2]), 0), o * s.step, 0)
+      -- A key that is new may be one that Redis has lost: every node then says what it knows of it.
+      s.b = tonumber(f[6] or 0)
+      if now - s.b < life then s.d = math.max(s.d, s.hint) end
     else
       s.d = math.max(s.hint, 0)
     end
@@ -143,7 +147,7 @@ for i, key in ipairs(KEYS) do
   if s.o == 0 and (s.kind == 'c' or s.kind == 'r' and s.d <= 0) then
     redis.call('DEL', key)
   else
-    redis.call('HSET', key, 'd', string.format('%.17g', s.d), 't', text(now), 'o', text(s.o), 'e', text(s.e))
+    redis.call('HSET', key, 'd', string.format('%.17g', s.d), 't', text(now), 'o', text(s.o), 'e', text(s.e), 'b', text(s.b or now))
     if s.kind == 'a' then
       redis.call('PEXPIREAT', key, text(s.step))
     else
