@@ -9,10 +9,11 @@ import (
 // Entities of the change log that mean something special here. Any other row touches the tenant, environment and key
 // that it names.
 const (
-	entityRegistry = "registry" // everything
-	entityPlan     = "plan"     // Key is the plan's name
-	entityAPIKey   = "api_key"  // Key is the hash
-	entitySession  = "session"  // Key is the hash
+	entityRegistry = "registry"           // everything
+	entityPlan     = "plan"               // Key is the plan's name
+	entityAPIKey   = "api_key"            // Key is the hash
+	entitySession  = "session"            // Key is the hash, or the token
+	entityMember   = "environment_member" // Key is the user's id
 )
 
 // everything stands for changes that are not known one by one.
@@ -42,10 +43,14 @@ func touches(ch registry.Change, e *entry) bool {
 	return touchesKey(ch, e) || touchesOwner(ch, e)
 }
 
-// oneCredential: the row is about one API key or session, which alters nothing of the tenant whose it is. Without a key
-// it could be any of the tenant's, and counts as a change to the tenant.
+// oneCredential: the row is about one API key, session or member, which alters nothing of the tenant whose it is. Without
+// a key it could be any of the tenant's, and counts as a change to the tenant.
 func oneCredential(ch registry.Change) bool {
-	return (ch.Entity == entityAPIKey || ch.Entity == entitySession) && ch.Key != ""
+	switch ch.Entity {
+	case entityAPIKey, entitySession, entityMember:
+		return ch.Key != ""
+	}
+	return false
 }
 
 // touchesKey: the row names the key of the reference, as Key or (a reference by id) as the id itself.

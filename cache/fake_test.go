@@ -109,13 +109,20 @@ func (s fakeState) resolve(ref registry.Reference) (*registry.Resolved, error) {
 	for i, e := range t.envs {
 		if ref.Environment == e.slug || ref.Environment == e.id.String() ||
 			ref.Environment == "" && (e.id == env || env == uuid.Nil && i == 0) {
-			return &registry.Resolved{
+			var credential *registry.Credential
+			if ref.Kind == registry.KindSession {
+				credential = &registry.Credential{User: "u1", NamesTenant: true}
+			}
+			r := &registry.Resolved{
+				Credential: credential,
 				Tenant: registry.ResolvedTenant{
 					ID: tenant, Slug: t.slug, Name: fmt.Sprint(t.version), Plan: t.plan, Status: t.status,
 					Quotas: registry.Quotas{MaxUsers: s.plans[t.plan]},
 				},
 				Environment: registry.ResolvedEnvironment{ID: e.id, Slug: e.slug, Name: fmt.Sprint(e.version), Default: i == 0},
-			}, nil
+			}
+			r.Seal()
+			return r, nil
 		}
 	}
 	return nil, &registry.NotFoundError{Tenant: tenant}

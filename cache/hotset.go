@@ -126,7 +126,7 @@ func (c *Cache) records(list []used, now int64) []*hotSetRecord {
 	var records []*hotSetRecord
 	open := make(map[*registry.Resolved]*hotSetRecord, len(list))
 	for _, e := range list {
-		if now >= c.servedUntil(e.entry) {
+		if now >= c.servedUntil(e.entry) || e.ref.Kind == registry.KindSessionToken { // a secret
 			continue
 		}
 		r := open[e.resolved]

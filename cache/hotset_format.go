@@ -235,6 +235,9 @@ func parseRecord(line []byte) ([]*entry, error) {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return nil, err
 	}
+	if r.Resolved != nil {
+		r.Resolved.Seal()
+	}
 	list := make([]*entry, 0, len(r.References))
 	for _, hr := range r.References {
 		ref := registry.Reference{Kind: kindOf(hr.Kind), Key: hr.Key, Environment: hr.Environment}
@@ -253,9 +256,9 @@ func parseRecord(line []byte) ([]*entry, error) {
 // maxUnix keeps times in nanoseconds within 64 bits: it is in the year 2116.
 const maxUnix = 146 * 365 * 24 * 3600
 
-// kindOf is the inverse of registry.Kind.String; KindNone for what is no kind.
+// kindOf is the inverse of registry.Kind.String for what may be on disk; KindNone for anything else.
 func kindOf(name string) registry.Kind {
-	for k := registry.KindTenantID; k <= registry.KindSession; k++ {
+	for k := registry.KindTenantID; k <= registry.KindMember; k++ {
 		if k.String() == name {
 			return k
 		}

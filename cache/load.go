@@ -160,39 +160,56 @@ func (c *Cache) recovered(err *error) {
 }
 
 // fits is the last line of defence against serving one tenant as another: an answer must name a tenant and an
-// environment, and to a question by id, that id.
+// environment, to a question by id that id, and to one about a member that user and environment. A credential belongs to
+// the question by it, and to no other.
 func fits(ref registry.Reference, r *registry.Resolved) bool {
 	if r == nil || r.Tenant.ID == uuid.Nil || r.Environment.ID == uuid.Nil {
 		return false
 	}
 	switch ref.Kind {
 	case registry.KindTenantID:
-		return ref.Key == r.Tenant.ID.String()
+		return ref.Key == r.Tenant.ID.String() && r.Credential == nil
 	case registry.KindEnvironmentID:
-		return ref.Key == r.Environment.ID.String()
+		return ref.Key == r.Environment.ID.String() && r.Credential == nil
+	case registry.KindMember:
+		return r.Credential != nil && r.Credential.User == ref.Key && ref.Environment == r.Environment.ID.String()
+	case registry.KindAPIKey, registry.KindSession, registry.KindSessionToken:
+		return r.Credential != nil
 	}
-	return true
+	return r.Credential == nil
 }
 
 var unknownTenant = &registry.NotFoundError{}
 
 // notFound returns the error that a negative entry hands out: one for all unknown tenants.
 func notFound(err *registry.NotFoundError) *registry.NotFoundError {
-	if err == nil || err.Tenant == uuid.Nil {
+	if err == nil || err.Tenant == uuid.Nil && err.Credential == nil {
 		return unknownTenant
 	}
-	return &registry.NotFoundError{Tenant: err.Tenant}
+	return &registry.NotFoundError{Tenant: err.Tenant, Credential: err.Credential}
 }
 
-// shared returns the snapshot that is in memory already if one says the same as r: the names of a tenant share one.
+// shared returns the snapshot that is in memory already if one says the same as r: the names of a tenant share one. That
+// of a credential is its own, but shares all that the other has beside it.
 func (c *Cache) shared(ref registry.Reference, r *registry.Resolved) *registry.Resolved {
 	if e := c.entries.get(ref); e != nil && equal(e.resolved, r) {
 		return e.resolved
 	}
-	if other := c.entries.owners.snapshotOf(r); other != nil && equal(other, r) {
+	other := c.entries.owners.snapshotOf(r)
+	switch {
+	case other == nil:
+		return r
+	case equal(other, r):
 		return other
+	case r.Credential == nil && other.Credential == nil:
+		return r
 	}
-	return r
+	merged := *other
+	merged.Credential = r.Credential
+	if !equal(&merged, r) {
+		return r
+	}
+	return &merged
 }
 
 func equal(a, b *registry.Resolved) bool { return reflect.DeepEqual(a, b) }

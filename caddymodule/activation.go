@@ -17,7 +17,9 @@ type activation struct {
 	store   *pooledStore
 	options cache.Options
 	seed    *seed
-	logger  *slog.Logger
+	// sessionTable is the application's table of sessions; nil if there is none.
+	sessionTable *registry.SessionTable
+	logger       *slog.Logger
 }
 
 const (
@@ -134,6 +136,7 @@ func (rt *runtime) apply(a *activation) {
 	o := a.options
 	o.Logger = rt.logger
 	rt.cache.SetOptions(o)
+	rt.applySessionTable(a)
 }
 
 // unapply undoes apply after a first activation that failed.

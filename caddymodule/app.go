@@ -51,6 +51,8 @@ type App struct {
 	runtimeKey string // empty: nothing acquired
 	activation *activation
 
+	sessionTable *registry.SessionTable // nil: none
+
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
 
@@ -152,7 +154,7 @@ func (a *App) Validate() error {
 
 // Start writes plans and imports into the registry and makes this configuration the one that decides.
 func (a *App) Start() error {
-	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, logger: a.logger}
+	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger}
 	if err := a.runtime.activate(act); err != nil {
 		return err
 	}

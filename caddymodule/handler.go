@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/router"
 )
 
@@ -28,7 +29,7 @@ func init() {
 // Responses carry RateLimit-Policy and RateLimit where a limit applies; those of an upstream are replaced.
 type Handler struct {
 	// SourcesRaw are the sources of the tenant's identity, in the order in which they are asked: subdomain, domain,
-	// path, header, query, jwt, placeholder, default, or guests in the namespace tenants.sources. At least one is required.
+	// path, header, query, jwt, session, api_key, placeholder, default, or guests in the namespace tenants.sources. At least one is required.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=tenants.sources inline_key=source"`
 	// Reserved are names that the source subdomain never takes for a tenant; an empty list reserves none. Default: www,
 	// app, api, admin, auth, static, assets, cdn, mail.
@@ -39,6 +40,10 @@ type Handler struct {
 	Agreement string `json:"agreement,omitempty"`
 	// RequireAuthenticated refuses requests whose tenant is not named by an authenticated source. Default: false.
 	RequireAuthenticated bool `json:"require_authenticated,omitempty"`
+	// RequireRole refuses requests of users who are not members of the environment with at least this role (env_viewer <
+	// env_user < env_maker < env_admin), and requests that do not say who makes them. Default: none; then only users of
+	// the source session, and those whom an API key acts as, have to be members, in any role.
+	RequireRole string `json:"require_role,omitempty"`
 	// Exempt are path patterns that pass without a tenant: "/healthz" is that path alone, "/auth/*" all below.
 	// Default: none.
 	Exempt []string `json:"exempt,omitempty"`
@@ -136,8 +141,12 @@ func (h *Handler) build(modules []any) error {
 	if h.RequireAuthenticated && !proof {
 		return errNoProof
 	}
+	if err := checkRole(h.RequireRole, authenticates(modules)); err != nil {
+		return err
+	}
 	h.router, err = router.New(router.Config{
 		Sources: sources, Resolver: h.runtime.cache, Agreement: agreement, RequireAuthenticated: h.RequireAuthenticated,
+		RequireRole: registry.Role(h.RequireRole),
 	})
 	if err != nil {
 		return err
@@ -164,6 +173,21 @@ func (h *Handler) build(modules []any) error {
 }
 
 var errNoProof = errors.New("require authenticated: none of the sources proves which tenant is meant, so every request would be refused")
+
+// checkRole refuses what is no role, and one that no request can have.
+func checkRole(role string, authenticated bool) error {
+	switch {
+	case role == "":
+		return nil
+	case !registry.Role(role).Valid():
+		return fmt.Errorf("require role: there is no role %q; there are env_viewer, env_user, env_maker and env_admin", role)
+	case !authenticated:
+		return errNobody
+	}
+	return nil
+}
+
+var errNobody = errors.New("require role: none of the sources says who makes a request, so every request would be refused")
 
 // parseErrors reads the value of Handler.Errors.
 func parseErrors(mode string) (pass bool, err error) {

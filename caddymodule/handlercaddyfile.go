@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/router"
 )
 
@@ -28,6 +29,7 @@ func init() {
 //		reserve   <names...>|off
 //		agreement required|authenticated|first
 //		require   authenticated
+//		require   member|role env_viewer|env_user|env_maker|env_admin
 //		exempt    <paths or @matchers...>
 //		inject    [database] {
 //			<header> <new-name>
@@ -50,8 +52,9 @@ type handlerParser struct {
 	handler *Handler
 	given   map[string]bool
 	proof   bool // a source can prove which tenant is meant
-	// fallback and require are where identify default and require authenticated stand.
-	fallback, require *caddyfile.Dispenser
+	person  bool // a source can say who makes a request
+	// fallback, require and requireRole are where identify default, require authenticated and require role stand.
+	fallback, require, requireRole *caddyfile.Dispenser
 }
 
 func (p *handlerParser) parse() error {
@@ -62,7 +65,7 @@ func (p *handlerParser) parse() error {
 	}
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
 		option := p.Val()
-		if repeatable := option == "identify" || option == "exempt"; !repeatable && p.given[option] {
+		if repeatable := option == "identify" || option == "exempt" || option == "require"; !repeatable && p.given[option] {
 			return p.Errf("%s is given twice", option)
 		}
 		p.given[option] = true
@@ -75,6 +78,9 @@ func (p *handlerParser) parse() error {
 	}
 	if p.require != nil && !p.proof {
 		return p.require.Err(errNoProof.Error())
+	}
+	if p.requireRole != nil && !p.person {
+		return p.requireRole.Err(errNobody.Error())
 	}
 	return nil
 }
@@ -141,10 +147,10 @@ func (p *handlerParser) identify() error {
 	case *Default:
 		p.fallback = &at
 	case prover:
-		p.proof = p.proof || m.proves()
+		p.proof, p.person = p.proof || m.proves(), true
 	case builtIn:
 	default:
-		p.proof = true
+		p.proof, p.person = true, true
 	}
 	p.handler.SourcesRaw = append(p.handler.SourcesRaw, caddyconfig.JSONModuleObject(mod, "source", name, nil))
 	return nil
@@ -171,13 +177,27 @@ func (p *handlerParser) requirement() error {
 	args := p.RemainingArgs()
 	switch {
 	case len(args) == 1 && args[0] == "authenticated":
+		if p.require != nil {
+			return p.Err("require authenticated is given twice")
+		}
 		p.handler.RequireAuthenticated = true
 		p.require = &at
 		return nil
-	case len(args) > 0 && args[0] == "role":
-		return p.Err("this version does not know roles; leave require role out")
+	case len(args) == 1 && args[0] == "member":
+		p.handler.RequireRole = string(registry.RoleViewer)
+	case len(args) == 2 && args[0] == "role":
+		p.handler.RequireRole = args[1]
+	default:
+		return p.Err("require can be: require authenticated, require member, or require role env_viewer|env_user|env_maker|env_admin")
 	}
-	return p.Err("require can only be: require authenticated")
+	if p.requireRole != nil {
+		return p.Err("require member and require role say the same thing: one of them, once")
+	}
+	p.requireRole = &at
+	if err := checkRole(p.handler.RequireRole, true); err != nil {
+		return at.WrapErr(err)
+	}
+	return nil
 }
 
 func (p *handlerParser) exemption() error {

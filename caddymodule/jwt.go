@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,12 @@ type JWT struct {
 	// RoleClaim lists the user's roles: an array of strings, or one string with spaces or commas between them; "-" is
 	// none. Default: roles.
 	RoleClaim string `json:"role_claim,omitempty"`
+	// MFA says which tokens prove a sign-in with more than one factor, for tenants that demand it. Default: those whose claim
+	// amr (RFC 8176) lists "mfa".
+	MFA *ClaimTest `json:"mfa,omitempty"`
+	// SSO says which tokens prove a sign-in with the tenant's identity provider, for tenants that demand it. Default: those
+	// whose claim amr lists "sso".
+	SSO *ClaimTest `json:"sso,omitempty"`
 	// Leeway is how far the clocks of issuer and gateway may differ, 10m at most; 0 is not at all. Default: 30s.
 	Leeway *caddy.Duration `json:"leeway,omitempty"`
 	// From are the places where a token may be: "header" (Authorization: Bearer), "header NAME", "cookie NAME",
@@ -66,6 +73,38 @@ type JWT struct {
 	keys credential.KeySource
 	// poolKey is what was acquired from issuers; empty: nothing.
 	poolKey string
+}
+
+// ClaimTest asks whether a claim is, or lists, one of some values.
+type ClaimTest struct {
+	// Claim is its name; a dot leads into an object, brackets hold a name that has dots. Required.
+	Claim string `json:"claim"`
+	// Values are those of which one is enough; a boolean reads as "true" or "false". At least one.
+	Values []string `json:"values"`
+}
+
+// methodsClaim lists the methods of a sign-in (RFC 8176); the verifier reads it in any case.
+const methodsClaim = "amr"
+
+// test returns the router's word for t.
+func (t *ClaimTest) test() router.ClaimTest {
+	switch {
+	case t == nil:
+		return router.ClaimTest{}
+	case t.Claim == methodsClaim:
+		return router.ClaimTest{Values: t.Values}
+	}
+	return router.ClaimTest{Claim: t.Claim, Values: t.Values}
+}
+
+// extraClaims returns the claims that only the tests read.
+func (s *JWT) extraClaims() (names []string) {
+	for _, t := range []*ClaimTest{s.MFA, s.SSO} {
+		if t != nil && t.Claim != methodsClaim && !slices.Contains(names, t.Claim) {
+			names = append(names, t.Claim)
+		}
+	}
+	return names
 }
 
 // CaddyModule returns the Caddy module information.
@@ -195,6 +234,11 @@ func (s *JWT) checkKinds() error {
 	if kinds != 1 {
 		return errors.New("jwt: one of secret, key_file and jwks is needed, and only one")
 	}
+	for _, t := range []*ClaimTest{s.MFA, s.SSO} {
+		if t != nil && (t.Claim == "" || len(t.Values) == 0) {
+			return errors.New("jwt: mfa and sso need a claim and its values")
+		}
+	}
 	if s.AllowHTTP && s.JWKS == "" {
 		return errors.New("jwt: allow_http is for jwks only")
 	}
@@ -255,6 +299,7 @@ func (s *JWT) source([]string) (router.Source, error) {
 	}
 	return router.NewJWT(router.JWTOptions{
 		Verifier: verifier, Extractor: extractor, TenantClaim: s.TenantClaim, Remove: s.Remove,
+		MFA: s.MFA.test(), SSO: s.SSO.test(),
 	})
 }
 
@@ -269,6 +314,7 @@ func (s *JWT) verifier(keys credential.KeySource) (*credential.Verifier, error) 
 		Keys: keys, Algorithms: s.Algorithms, Issuers: s.Issuers, Audiences: s.Audiences,
 		Claims: credential.ClaimNames{
 			Tenant: s.TenantClaim, Environment: s.EnvironmentClaim, User: s.UserClaim, Roles: s.RoleClaim,
+			Extra: s.extraClaims(),
 		},
 	}
 	if s.Leeway != nil {

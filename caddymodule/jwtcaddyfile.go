@@ -24,6 +24,8 @@ import (
 //		environment_claim <claim>
 //		user_claim        <claim>
 //		role_claim        <claim>
+//		mfa               <claim> <values...>
+//		sso               <claim> <values...>
 //		leeway            <duration>
 //		from              header [<name>]|cookie <name>|query <name>|subprotocol
 //		remove
@@ -92,6 +94,10 @@ func (s *JWT) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return claimArg(d, &s.UserClaim)
 	case "role_claim":
 		return claimArg(d, &s.RoleClaim)
+	case "mfa":
+		return claimTestArgs(d, &s.MFA)
+	case "sso":
+		return claimTestArgs(d, &s.SSO)
 	case "leeway":
 		s.Leeway = new(caddy.Duration)
 		if err := duration(d, s.Leeway); err != nil {
@@ -107,7 +113,7 @@ func (s *JWT) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return noArgs(d, &s.Remove)
 	}
 	return d.Errf("identify jwt has no option %q; there are secret, key_file, jwks, allow_http, algorithms, issuer, audience, "+
-		"tenant_claim, environment_claim, user_claim, role_claim, leeway, from and remove", option)
+		"tenant_claim, environment_claim, user_claim, role_claim, mfa, sso, leeway, from and remove", option)
 }
 
 func (s *JWT) unmarshalFrom(d *caddyfile.Dispenser) error {
@@ -161,6 +167,22 @@ func claimArg(d *caddyfile.Dispenser, to *string) error {
 	if _, err := credential.ParsePath(*to); err != nil {
 		return d.WrapErr(err)
 	}
+	return nil
+}
+
+// claimTestArgs reads the name of a claim and the values of which one is enough.
+func claimTestArgs(d *caddyfile.Dispenser, to **ClaimTest) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.ArgErr()
+	}
+	if slices.Contains(args, "") {
+		return d.Err("neither a claim nor a value can be empty")
+	}
+	if _, err := credential.ParsePath(args[0]); err != nil {
+		return d.WrapErr(err)
+	}
+	*to = &ClaimTest{Claim: args[0], Values: args[1:]}
 	return nil
 }
 

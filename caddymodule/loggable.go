@@ -16,6 +16,7 @@ const (
 	fieldEnvironment = "environment"
 	fieldSource      = "tenant_source"
 	fieldRefusal     = "tenant_refusal"
+	fieldAPIKey      = "tenant_api_key" // the id of the record, never the key
 )
 
 // MarshalLogObject implements zapcore.ObjectMarshaler. It runs when a log line is written, after the response.
@@ -25,6 +26,9 @@ func (st *state) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddString(fieldTenant, res.Tenant.Slug)
 		enc.AddString(fieldEnvironment, res.Environment.Slug)
 		enc.AddString(fieldSource, st.decision.Source)
+		if key := st.apiKey(); key != nil {
+			enc.AddString(fieldAPIKey, key.ID)
+		}
 	}
 	if st.refusal != nil {
 		enc.AddString(fieldRefusal, st.refusal.Code)

@@ -1,6 +1,10 @@
 package caddymodule
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
 
 // placeholderPrefix begins the names of all placeholders.
 const placeholderPrefix = "tenant."
@@ -29,6 +33,9 @@ const placeholderPrefix = "tenant."
 //	{tenant.upstream.scheme}           http or https
 //	{tenant.source}                    the source that named the tenant: subdomain, domain, …
 //	{tenant.user.id}                   the authenticated user's id
+//	{tenant.user.role}                 the user's roles, with commas between them
+//	{tenant.api_key.id}                the id of the API key of the request (not the key)
+//	{tenant.api_key.scopes}            its scopes, with spaces between them
 //	{tenant.error.code}                why the request was refused: tenant_not_found, …
 //	{tenant.error.status}              the HTTP status of the refusal
 //	{tenant.error.title}               the refusal in a few words
@@ -84,11 +91,31 @@ func (st *state) tenantPlaceholder(name string) string {
 		return scheme
 	case "user.id":
 		return st.decision.User
+	case "user.role":
+		return strings.Join(st.decision.Roles, ",")
+	case "api_key.id":
+		if key := st.apiKey(); key != nil {
+			return key.ID
+		}
+		return ""
+	case "api_key.scopes":
+		if key := st.apiKey(); key != nil {
+			return strings.Join(key.Scopes, " ")
+		}
+		return ""
 	}
 	if key, ok := strings.CutPrefix(name, "metadata."); ok {
 		return res.Tenant.Metadata[key]
 	}
 	return ""
+}
+
+// apiKey returns what the registry knows of the request's API key, or nil.
+func (st *state) apiKey() *registry.Credential {
+	if st.decision.Machine {
+		return st.decision.Credential
+	}
+	return nil
 }
 
 func (st *state) environmentPlaceholder(name string) string {

@@ -46,6 +46,9 @@ type runtime struct {
 	// pending is the configuration that could not be written into the registry yet; retry is told when it is set.
 	pending *activation
 	retry   chan struct{}
+	// sessionTable is that of the newest configuration; followNow is told when it is set.
+	sessionTable *registry.SessionTable
+	followNow    chan struct{}
 }
 
 // newRuntime returns a runtime that does nothing yet: no file is touched and no server asked before activate.
@@ -57,6 +60,8 @@ func newRuntime(o cache.Options) *runtime {
 		readyC:   make(chan struct{}),
 		imported: map[string]string{},
 		retry:    make(chan struct{}, 1),
+
+		followNow: make(chan struct{}, 1),
 	}
 	rt.logger = slog.New(rt.log)
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
@@ -95,6 +100,7 @@ func (rt *runtime) run() {
 	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
 	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
+	rt.loops.Go(rt.followSessions)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }

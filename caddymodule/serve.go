@@ -64,7 +64,8 @@ func (h *Handler) newState(r *http.Request) *state {
 	ctx := r.Context()
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
-	st := &state{app: h.app, request: router.Request{HTTP: r, Now: time.Now(), TrustedProxy: trusted}}
+	client, _ := vars[caddyhttp.ClientIPVarKey].(string)
+	st := &state{app: h.app, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl != nil {
 		st.request.Placeholders = repl

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -148,6 +149,16 @@ func (*Default) CaddyModule() caddy.ModuleInfo {
 
 func (s *Default) source([]string) (router.Source, error) {
 	return router.NewDefault(s.Tenant, s.Environment)
+}
+
+// authenticates reports whether one of the sources can say who makes a request; of guests only they themselves know, so
+// they count.
+func authenticates(modules []any) bool {
+	return slices.ContainsFunc(modules, func(mod any) bool {
+		_, ours := mod.(builtIn)
+		_, proves := mod.(prover)
+		return proves || !ours
+	})
 }
 
 // sourcesOf turns loaded source modules into the router's sources, in the same order. proof says that one of them can

@@ -77,6 +77,18 @@ func (l *Limit) Owner() [16]byte {
 	return l.Tenant
 }
 
+// Size returns the limit's number, which [Status.Remaining] counts down from: the burst of a rate, the Max of an
+// allowance, the number of concurrent requests; 0 for no limit.
+func (l *Limit) Size() int64 {
+	switch {
+	case !l.Rate.IsZero():
+		return l.Rate.burst
+	case !l.Allowance.IsZero():
+		return l.Allowance.Max
+	}
+	return l.Concurrent
+}
+
 // reported reports whether the limit is told to clients: it is one, and it has a number.
 func (l *Limit) reported() bool {
 	return !l.Rate.IsZero() || l.Allowance.Max > 0 || l.Concurrent > 0

@@ -22,6 +22,16 @@ var (
 type NotFoundError struct {
 	// Tenant is the tenant that was found when only the environment was missing; zero when the tenant is unknown.
 	Tenant uuid.UUID
+	// Credential is set when the key is that of a valid session or API key, which leads nowhere: it names no tenant, or
+	// (see its NamesTenant) one that is not there.
+	Credential *Credential
+}
+
+// asNotFound returns the [NotFoundError] that err is or wraps.
+func asNotFound(err error) (*NotFoundError, bool) {
+	var missing *NotFoundError
+	ok := errors.As(err, &missing)
+	return missing, ok
 }
 
 // Error implements error.

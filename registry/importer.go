@@ -14,7 +14,7 @@ const (
 	batchRecords = 5000
 	// quietAfter is from how many written records on an import writes one row "registry" to the change log, upon which
 	// gateways forget everything, instead of one row for each record.
-	defaultQuietAfter = 100_000
+	defaultQuietAfter = 10_000
 )
 
 // importer is one attempt of an import.

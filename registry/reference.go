@@ -20,6 +20,11 @@ const (
 	KindAPIKey
 	// KindSession: the key is the lower-case hex SHA-256 of a session token.
 	KindSession
+	// KindMember: the key is a user's id, and Environment the UUID of the environment whose member the user may be.
+	KindMember
+	// KindSessionToken: the key is a session token itself, of a table that the application keeps; see [SessionTable]. It
+	// is a secret: such a reference is never written to disk or to a log.
+	KindSessionToken
 )
 
 // String returns the kind's name for logs and for the hot set on disk.
@@ -39,6 +44,10 @@ func (k Kind) String() string {
 		return "api_key"
 	case KindSession:
 		return "session"
+	case KindMember:
+		return "member"
+	case KindSessionToken:
+		return "session_token"
 	}
 	return "unknown"
 }

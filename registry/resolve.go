@@ -11,10 +11,8 @@ import (
 
 // The parts of the queries that Resolve makes. ?1 is the reference's key.
 const (
-	liveDomain  = ` FROM sys_domain WHERE hostname = ?1 AND verified_at IS NOT NULL`
-	liveKey     = ` FROM sys_api_key WHERE key_hash = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR julianday(expires_at) > julianday(?2))`
-	liveSession = ` FROM sys_session WHERE token_hash = ?1 AND revoked_at IS NULL AND julianday(expires_at) > julianday(?2)`
-	tenantOf    = `SELECT organization_id FROM sys_environment WHERE id = `
+	liveDomain = ` FROM sys_domain WHERE hostname = ?1 AND verified_at IS NOT NULL`
+	tenantOf   = `SELECT organization_id FROM sys_environment WHERE id = `
 )
 
 // lookup says how the keys of one kind lead to tenant and environment.
@@ -23,8 +21,6 @@ type lookup struct {
 	tenant, environment string
 	// bound keys lead to their environment alone; naming another one finds nothing.
 	bound bool
-	// dated queries take the time as ?2.
-	dated bool
 	// valid tells keys that can be in the registry from others, which need no query.
 	valid func(string) bool
 }
@@ -38,17 +34,6 @@ var lookups = map[Kind]lookup{
 		environment: `(SELECT environment_id` + liveDomain + `)`,
 		valid:       func(s string) bool { return s != "" && len(s) <= MaxHostLength },
 	},
-	KindAPIKey: {
-		tenant:      `(` + tenantOf + `(SELECT environment_id` + liveKey + `))`,
-		environment: `(SELECT environment_id` + liveKey + `)`,
-		bound:       true, dated: true, valid: validHash,
-	},
-	KindSession: {
-		tenant: `(SELECT coalesce((` + tenantOf + `active_environment_id), active_organization_id)` + liveSession + `)`,
-		environment: `(SELECT coalesce(active_environment_id,
-  (SELECT id FROM sys_environment WHERE organization_id = active_organization_id AND is_default = 1))` + liveSession + `)`,
-		dated: true, valid: validHash,
-	},
 }
 
 // Resolve looks up which tenant and environment a reference means, and returns the snapshot that serves its requests.
@@ -58,12 +43,18 @@ func (s *Store) Resolve(ctx context.Context, ref Reference) (*Resolved, error) {
 	if err := s.migrated(); err != nil {
 		return nil, err
 	}
+	if ref.Kind.ofCredential() {
+		if !validCredentialKey(ref) {
+			return nil, &NotFoundError{}
+		}
+		return s.resolveCredential(ctx, ref)
+	}
 	l, ok := lookups[ref.Kind]
 	if !ok || !l.valid(ref.Key) {
 		return nil, &NotFoundError{}
 	}
 	if condition, ok := l.condition(ref.Environment); ok {
-		r, err := s.selectResolved(ctx, condition, l.args(s, ref.Key, ref.Environment)...)
+		r, err := s.selectResolved(ctx, condition, l.args(ref.Key, ref.Environment)...)
 		if r != nil || err != nil {
 			return r, err
 		}
@@ -80,7 +71,7 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 	if ref.Kind == KindSlug {
 		query = `SELECT coalesce(` + l.tenant + `, (SELECT organization_id FROM sys_organization_alias WHERE slug = ?1))`
 	}
-	if err := s.query(ctx, scan, query, l.args(s, ref.Key, "")...); err != nil {
+	if err := s.query(ctx, scan, query, l.args(ref.Key, "")...); err != nil {
 		return nil, err
 	}
 	if !found.Valid {
@@ -96,7 +87,7 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 	// The tenant may have been found by its former slug, so the first query is due once more, by its id.
 	byID := lookups[KindTenantID]
 	if condition, ok := byID.condition(ref.Environment); ok && ref.Kind == KindSlug {
-		r, err := s.selectResolved(ctx, condition, byID.args(s, found.String, ref.Environment)...)
+		r, err := s.selectResolved(ctx, condition, byID.args(found.String, ref.Environment)...)
 		if r != nil || err != nil {
 			return r, err
 		}
@@ -114,10 +105,7 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 // condition returns the WHERE of the query for an environment that is named by id, by slug, or not at all; false when
 // the name can be neither.
 func (l lookup) condition(environment string) (string, bool) {
-	next := "?2"
-	if l.dated {
-		next = "?3"
-	}
+	const next = "?2"
 	switch {
 	case environment == "" && l.environment == "":
 		return `organization_id = ` + l.tenant + ` AND is_default = 1`, true
@@ -136,11 +124,8 @@ func (l lookup) condition(environment string) (string, bool) {
 }
 
 // args returns what the condition's parameters stand for.
-func (l lookup) args(s *Store, key, environment string) []any {
+func (l lookup) args(key, environment string) []any {
 	args := []any{key}
-	if l.dated {
-		args = append(args, formatTime(s.now()))
-	}
 	if environment != "" {
 		args = append(args, environment)
 	}
@@ -164,6 +149,17 @@ func (s *Store) selectResolved(ctx context.Context, condition string, args ...an
 		return nil, err
 	}
 	return r, nil
+}
+
+// validCredentialKey tells keys that can be in the registry from others, which need no query.
+func validCredentialKey(ref Reference) bool {
+	switch ref.Kind {
+	case KindMember:
+		return ref.Key != "" && len(ref.Key) <= MaxUserID && CanonicalID(ref.Environment)
+	case KindSessionToken:
+		return ref.Key != ""
+	}
+	return validHash(ref.Key)
 }
 
 // validHash reports whether s is a SHA-256 in lower-case hex.

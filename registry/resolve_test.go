@@ -151,7 +151,9 @@ func TestResolve(t *testing.T) {
 			{KindSession, hashOf("in dev"), "", "acme/dev"},
 			{KindSession, hashOf("in acme"), "", "acme/production"},
 			{KindSession, hashOf("both"), "", "acme/dev"},
-			{KindSession, hashOf("in dev"), "production", "acme/production"},
+			{KindSession, hashOf("in dev"), "dev", "acme/dev"},
+			{KindSession, hashOf("in dev"), idAcmeDev, "acme/dev"},
+			{KindSession, hashOf("in dev"), "production", "acme/-"}, // the session names its environment
 			{KindSession, hashOf("in acme"), idAcmeDev, "acme/dev"},
 			{KindSession, hashOf("in acme"), idGlobProd, "acme/-"},
 			{KindSession, hashOf("nowhere"), "", "-"},
@@ -240,6 +242,7 @@ func TestResolvedSnapshot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			test.want.Seal()
 			if !reflect.DeepEqual(*got, test.want) {
 				t.Errorf("got\n%+v\nwant\n%+v", *got, test.want)
 			}
@@ -301,7 +304,7 @@ func TestResolveUsesIndexes(t *testing.T) {
 	for kind, l := range lookups {
 		for _, environment := range []string{"", "dev", idAcmeDev} {
 			condition, _ := l.condition(environment)
-			args := l.args(s, "x", environment)
+			args := l.args("x", environment)
 			queries := []string{`SELECT * FROM sys_resolved WHERE ` + condition}
 			if environment == "" {
 				queries = append(queries, `SELECT id FROM sys_organization WHERE id = `+l.tenant)

@@ -136,6 +136,7 @@ func (row *resolvedRow) resolved(p *parsedValues) (*Resolved, error) {
 	r.Database.Driver = p.shared(row.text(colDriver))
 	r.Database.Name = row.text(colDatabase)
 	r.Database.Schema = p.shared(row.text(colSchema))
+	r.Seal()
 	return r, nil
 }
 

@@ -54,6 +54,8 @@ type Store struct {
 
 	ready atomic.Bool // the schema was seen to be ours
 
+	sessions atomic.Pointer[sessionQuery] // nil: the application keeps no table of its own
+
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // of a file
 	parsed   parsedValues

@@ -1,23 +1,30 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/tenantgate/tenantgate/registry"
 )
 
-// admit refuses what must not pass, in this order: the tenant's status, the environment's status, the subscription.
-// What depends on who asks (membership, role, policy) comes after what does not, so that a suspended tenant is
-// suspended for everybody.
-func admit(d *Decision, now time.Time) *Refusal {
-	if r := admitTenant(d.Resolved.Tenant.Status); r != nil {
-		return r
+// admit refuses what must not pass, in this order: the tenant's status, the environment's status, the subscription, who
+// asks, and how. What depends on who asks comes after what does not, so that a suspended tenant is suspended for
+// everybody.
+func (rt *Router) admit(ctx context.Context, r *Request, d *Decision) *Refusal {
+	if refusal := admitTenant(d.Resolved.Tenant.Status); refusal != nil {
+		return refusal
 	}
-	if r := admitEnvironment(d.Resolved.Environment.Status); r != nil {
-		return r
+	if refusal := admitEnvironment(d.Resolved.Environment.Status); refusal != nil {
+		return refusal
 	}
-	return admitSubscription(d.Resolved.Tenant.SubscriptionExpiresAt, now)
+	if refusal := admitSubscription(d.Resolved.Tenant.SubscriptionExpiresAt, r.Now); refusal != nil {
+		return refusal
+	}
+	if refusal := rt.admitMember(ctx, r.Now, d); refusal != nil {
+		return refusal
+	}
+	return admitPolicy(r, d)
 }
 
 // admitTenant refuses by the tenant's status. A status that this binary does not know admits nobody.

@@ -99,7 +99,21 @@ func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, u
 	}
 	d := Decision{Resolved: w.res, Source: rt.names[w.source], Authenticated: w.yield.Authenticated}
 	w.agrees = true
-	d.User, d.Roles = user(found, w)
+	d.Credential = w.credential
+	if c := user(found, w); c != nil {
+		y := &c.yield
+		d.User, d.SignedInAt, d.MFA, d.SSO, d.Member = y.User, y.SignedInAt, y.MFA, y.SSO, y.Member
+		if c.namesTenant() {
+			d.Roles = y.Roles
+		}
+		if d.Credential == nil {
+			d.Credential = c.credential
+		}
+	}
+	d.Machine = w.yield.Machine && w.yield.Authenticated
+	if d.Machine && d.User == "" {
+		d.Roles = w.yield.Roles // an API key of nobody has a role of its own
+	}
 	return d, nil
 }
 
@@ -205,7 +219,8 @@ func (rt *Router) sameTenant(ctx context.Context, now time.Time, c *candidate, r
 		if equalID(ref.Key, res.Environment.ID) {
 			return true, nil
 		}
-	case registry.KindNone, registry.KindHost, registry.KindAPIKey, registry.KindSession:
+	case registry.KindNone, registry.KindHost, registry.KindAPIKey, registry.KindSession, registry.KindSessionToken,
+		registry.KindMember:
 	}
 	rt.lookUp(ctx, now, c)
 	switch {
@@ -240,21 +255,17 @@ func equalID(s string, id uuid.UUID) bool {
 	return err == nil && parsed == id
 }
 
-// user returns who makes the request: the user of the source that decides, else of the first authenticated source that
-// agrees or names no tenant. Roles count only from a source that names this tenant.
-func user(found []candidate, w *candidate) (string, []string) {
+// user returns the candidate that says who makes the request: the one that decides, else the first authenticated one that
+// agrees or names no tenant; nil when none says it. Its roles count only if it names this tenant.
+func user(found []candidate, w *candidate) *candidate {
 	if w.yield.Authenticated && w.yield.User != "" {
-		return w.yield.User, w.yield.Roles
+		return w
 	}
 	for i := range found {
 		c := &found[i]
-		switch {
-		case !c.yield.Authenticated || c.yield.User == "":
-		case !c.namesTenant():
-			return c.yield.User, nil
-		case c.agrees:
-			return c.yield.User, c.yield.Roles
+		if c.yield.Authenticated && c.yield.User != "" && (c.agrees || !c.namesTenant()) {
+			return c
 		}
 	}
-	return "", nil
+	return nil
 }

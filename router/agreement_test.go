@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router/credential"
 )
 
 // speaker is a source together with a way to make a request say a tenant to it.
@@ -18,22 +19,9 @@ type speaker struct {
 	say           func(r *Request, tenant string, source Source)
 }
 
-// speakers are all built-in sources that a request can speak through, and stand-ins for those with proof.
-func speakers(w *world) []speaker {
+// speakers are all built-in sources that a request can speak through.
+func speakers(t *testing.T, w *world) []speaker {
 	header := func(r *Request, tenant string, _ Source) { r.HTTP.Header.Set(DefaultTenantHeader, tenant) }
-	proof := func(name string, kind registry.Kind) speaker {
-		return speaker{
-			name: name, authenticated: true,
-			source: func() Source { return &fake{name: name} },
-			say: func(_ *Request, tenant string, s Source) {
-				ref := slug(tenant, "")
-				if kind == registry.KindAPIKey {
-					ref = w.key(tenant, tenant, "production")
-				}
-				s.(*fake).yield = Yield{Reference: ref, Authenticated: true, User: name + " of " + tenant, Roles: []string{tenant}}
-			},
-		}
-	}
 	return []speaker{
 		{
 			"subdomain", false, true,
@@ -66,9 +54,43 @@ func speakers(w *world) []speaker {
 			func() Source { return must(NewPlaceholder("org", "")) },
 			func(r *Request, tenant string, _ Source) { r.Placeholders = values{"org": tenant} },
 		},
-		proof("jwt", registry.KindSlug),
-		proof("session", registry.KindSlug),
-		proof("api_key", registry.KindAPIKey),
+		{
+			"jwt", true, false,
+			func() Source {
+				s, err := NewJWT(jwtOptions(t, credential.ClaimNames{}))
+				return must(s, err)
+			},
+			func(r *Request, tenant string, _ Source) {
+				r.HTTP.Header.Add("Authorization", "Bearer "+token(t, "tenant_id", tenant, "sub", "jwt of "+tenant, "roles", []string{tenant}))
+			},
+		},
+		{
+			"session", true, false,
+			func() Source { return sessions(t, SessionOptions{AnyUser: true}) },
+			func(r *Request, tenant string, _ Source) {
+				c := registry.Credential{User: "session of " + tenant, NamesTenant: true}
+				if ref := sessionOf(tenant); tenant == "nobody" {
+					w.nowhere[ref] = &registry.NotFoundError{Credential: &c}
+				} else {
+					w.credential(ref, tenant, "", c)
+				}
+				r.HTTP.Header.Set("Cookie", cookie(tenant))
+			},
+		},
+		{
+			"api_key", true, false,
+			func() Source { return apiKeys(t, false) },
+			func(r *Request, tenant string, _ Source) {
+				key, ref := apiKey(t, "production")
+				if tenant != "nobody" {
+					w.credential(ref, tenant, "production", registry.Credential{
+						User: "api_key of " + tenant, NamesTenant: true, NamesEnvironment: true,
+					})
+					w.member("api_key of "+tenant, tenant, "production", registry.RoleUser)
+				}
+				r.HTTP.Header.Set(credential.DefaultKeyHeader, key)
+			},
+		},
 	}
 }
 
@@ -76,7 +98,7 @@ func speakers(w *world) []speaker {
 // another, each for another of which one is unknown. The expectation is stated anew here, without tenants' details.
 func TestPairs(t *testing.T) {
 	w := newWorld()
-	all := speakers(w)
+	all := speakers(t, w)
 	for i, a := range all {
 		for j, b := range all {
 			if i == j || a.host && b.host {

@@ -21,6 +21,8 @@ type candidate struct {
 	res     *registry.Resolved
 	missing *registry.NotFoundError
 	failure *Refusal
+	// credential is what the registry knows of a session or an API key.
+	credential *registry.Credential
 	// agrees says that the candidate was found to mean the tenant that is decided on.
 	agrees bool
 }
@@ -32,8 +34,12 @@ func (c *candidate) namesTenant() bool { return c.yield.Reference.Kind != regist
 // one environment, as a domain or an API key does. A bare tenant does not: its default environment stands in.
 func (c *candidate) namesEnvironment() bool {
 	switch c.yield.Reference.Kind {
-	case registry.KindHost, registry.KindEnvironmentID, registry.KindAPIKey, registry.KindSession:
+	case registry.KindHost, registry.KindEnvironmentID, registry.KindAPIKey, registry.KindMember:
 		return true
+	case registry.KindSession, registry.KindSessionToken:
+		if c.credential != nil && c.credential.NamesEnvironment {
+			return true
+		}
 	case registry.KindNone, registry.KindTenantID, registry.KindSlug:
 	}
 	return c.yield.Reference.Environment != ""
@@ -58,6 +64,16 @@ func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (
 			y.Authenticated = false // a standing answer proves nothing about this request
 		}
 		found = append(found, candidate{yield: y, source: i})
+		if looksUp(y.Reference.Kind) {
+			c := &found[len(found)-1]
+			if refusal := rt.prove(ctx, r.Now, c); refusal != nil {
+				return nil, false, refusal
+			}
+			if c.yield.empty() {
+				found = found[:len(found)-1]
+			}
+			continue
+		}
 		if c := &found[len(found)-1]; y.Soft && c.namesTenant() {
 			// Whether this is anything at all decides what later host sources may say, so it cannot wait.
 			rt.lookUp(ctx, r.Now, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/router/credential"
@@ -23,8 +24,33 @@ type JWTOptions struct {
 	// it is [credential.Unread]: then tokens name no tenant by design, and say only who the user is, or which
 	// environment is meant. Default: "tenant_id".
 	TenantClaim string
+	// MFA and SSO say which tokens prove a sign-in with more than one factor, and one with the tenant's identity provider.
+	// Default: those whose claim "amr" (RFC 8176) lists "mfa", and those that list "sso".
+	MFA, SSO ClaimTest
 	// Remove takes the token out of what is forwarded. Default: false.
 	Remove bool
+}
+
+// ClaimTest asks whether a claim lists one of some values.
+type ClaimTest struct {
+	// Claim is one of the names in the verifier's ClaimNames.Extra, or empty for the methods of the sign-in.
+	Claim string
+	// Values are those of which one is enough.
+	Values []string
+}
+
+// holds reports whether a token passes the test.
+func (t *ClaimTest) holds(id *credential.Identity) bool {
+	list := id.Methods
+	if t.Claim != "" {
+		list = id.Extra[t.Claim]
+	}
+	for _, v := range list {
+		if slices.Contains(t.Values, v) {
+			return true
+		}
+	}
+	return false
 }
 
 // jwtSource takes the tenant and the user from a verified token.
@@ -32,6 +58,7 @@ type jwtSource struct {
 	verifier    *credential.Verifier
 	extractor   *credential.Extractor
 	tenantClaim string
+	mfa, sso    ClaimTest
 }
 
 // removingJWT is a jwtSource that is a [Rewriter].
@@ -48,7 +75,15 @@ func NewJWT(o JWTOptions) (Source, error) {
 	if o.TenantClaim == "" {
 		o.TenantClaim = "tenant_id"
 	}
-	s := &jwtSource{verifier: o.Verifier, extractor: o.Extractor, tenantClaim: o.TenantClaim}
+	if o.MFA.Values == nil {
+		o.MFA.Values = []string{"mfa"}
+	}
+	if o.SSO.Values == nil {
+		o.SSO.Values = []string{"sso"}
+	}
+	s := &jwtSource{
+		verifier: o.Verifier, extractor: o.Extractor, tenantClaim: o.TenantClaim, mfa: o.MFA, sso: o.SSO,
+	}
 	if o.Remove {
 		return removingJWT{s}, nil
 	}
@@ -76,7 +111,10 @@ func (s *jwtSource) Identify(r *Request) (Yield, error) {
 	if err != nil {
 		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
 	}
-	return Yield{Reference: ref, Authenticated: true, User: id.User, Roles: id.Roles}, nil
+	return Yield{
+		Reference: ref, Authenticated: true, User: id.User, Roles: id.Roles,
+		SignedInAt: id.SignedInAt(), MFA: s.mfa.holds(id), SSO: s.sso.holds(id),
+	}, nil
 }
 
 var errTokenNames = errors.New("the token's claims for tenant and environment are no ids and no slugs")

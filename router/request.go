@@ -16,6 +16,8 @@ type Request struct {
 	Host string
 	// Now is the time of the request, read once by the caller; [Router.Route] fills it in when it is zero.
 	Now time.Time
+	// ClientIP is the address of the client, without a port: for the tenants' allow lists. Empty when it is not known.
+	ClientIP string
 	// TrustedProxy says that the peer is one of the proxies that the operator trusts. Default: false.
 	TrustedProxy bool
 	// Placeholders gives the values of named placeholders; nil when there are none. A *caddy.Replacer fits.
@@ -39,6 +41,14 @@ type Yield struct {
 	User string
 	// Roles are the roles that the source gives to User. They are shared and must not be modified.
 	Roles []string
+	// SignedInAt is when User signed in, MFA whether that was with more than one factor, SSO whether with the tenant's
+	// identity provider: for tenants that demand it. The zero values mean that nobody knows.
+	SignedInAt time.Time
+	MFA, SSO   bool
+	// Machine says that the proof is not a person's: demands on how somebody signed in do not concern it.
+	Machine bool
+	// Member says that User has to be a member of the environment, whatever the router's configuration says.
+	Member bool
 	// Soft says that a reference which is unknown to the registry counts as nothing, and not as a request for an
 	// unknown tenant: any host name may be somebody's domain.
 	Soft bool
@@ -94,6 +104,13 @@ type Decision struct {
 	Authenticated bool
 	// User is the id of the authenticated user; empty when there is none.
 	User string
-	// Roles are those that the user's source gives within this tenant; shared, not to be modified.
+	// Roles are the user's: the one of the membership where that was asked for, else those that the user's source gives
+	// within this tenant. Shared, not to be modified.
 	Roles []string
+	// Credential is what the registry knows of the session or API key of the request; nil when there is none. Shared, not
+	// to be modified.
+	Credential *registry.Credential
+	// SignedInAt, MFA, SSO, Machine and Member are those of the user's source; see [Yield].
+	SignedInAt                time.Time
+	MFA, SSO, Machine, Member bool
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/tenantgate/tenantgate/registry"
 )
 
 // Config is what a [Router] is made of.
@@ -18,6 +20,9 @@ type Config struct {
 	Agreement Agreement
 	// RequireAuthenticated refuses requests whose tenant is not named by an authenticated source. Default: false.
 	RequireAuthenticated bool
+	// RequireRole refuses requests of users who are not members of the environment with at least this role, and requests
+	// of nobody. Default: none, and then only those users have to be members of whom a source demands it ([Yield]).
+	RequireRole registry.Role
 }
 
 // Router leads requests to tenants. It is immutable and serves any number of requests at once.
@@ -30,7 +35,8 @@ type Router struct {
 	resolver             Resolver
 	agreement            Agreement
 	requireAuthenticated bool
-	conflicts            [][]*Refusal // by the two sources that disagree
+	requireRole          registry.Role // empty: none
+	conflicts            [][]*Refusal  // by the two sources that disagree
 }
 
 // New checks the configuration and returns a router.
@@ -44,8 +50,11 @@ func New(c Config) (*Router, error) {
 	if c.Agreement > AgreementFirst {
 		return nil, fmt.Errorf("router: agreement %d does not exist", c.Agreement)
 	}
+	if c.RequireRole != "" && !c.RequireRole.Valid() {
+		return nil, fmt.Errorf("router: there is no role %q", c.RequireRole)
+	}
 	rt := &Router{
-		resolver: c.Resolver, agreement: c.Agreement, requireAuthenticated: c.RequireAuthenticated,
+		resolver: c.Resolver, agreement: c.Agreement, requireAuthenticated: c.RequireAuthenticated, requireRole: c.RequireRole,
 		conflicts: make([][]*Refusal, len(c.Sources)),
 	}
 	for i, s := range c.Sources {
@@ -99,7 +108,7 @@ func (rt *Router) route(ctx context.Context, r *Request) (Decision, *Refusal) {
 	}
 	d, refusal := rt.agree(ctx, r.Now, found, unknown)
 	if refusal == nil {
-		refusal = admit(&d, r.Now)
+		refusal = rt.admit(ctx, r, &d)
 	}
 	return d, refusal
 }

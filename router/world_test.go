@@ -2,6 +2,9 @@ package router
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router/credential"
 )
 
 var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -21,7 +25,9 @@ type world struct {
 	mu    sync.Mutex
 	byRef map[registry.Reference]*registry.Resolved
 	known map[registry.Reference]uuid.UUID // tenant references, to tell a missing environment from a missing tenant
-	asked []registry.Reference
+	// nowhere are sessions that name no tenant, or an unknown one.
+	nowhere map[registry.Reference]*registry.NotFoundError
+	asked   []registry.Reference
 	// fail answers instead of the tenants where it returns an error.
 	fail func(registry.Reference) error
 }
@@ -37,7 +43,7 @@ const (
 )
 
 func newWorld() *world {
-	w := &world{byRef: map[registry.Reference]*registry.Resolved{}, known: map[registry.Reference]uuid.UUID{}}
+	w := &world{byRef: map[registry.Reference]*registry.Resolved{}, known: map[registry.Reference]uuid.UUID{}, nowhere: map[registry.Reference]*registry.NotFoundError{}}
 	w.add("acme", acmeID, "production", acmeProdID, true, "app.acme.test")
 	w.add("acme", acmeID, "dev", acmeDevID, false, "dev.acme.test")
 	w.add("globex", globexID, "production", globexProdID, true, "globex.test")
@@ -67,11 +73,75 @@ func (w *world) add(slug, id, env, envID string, isDefault bool, hosts ...string
 	return res
 }
 
-// key makes an API key (as good as any other reference that belongs to one environment) lead to a tenant.
+// key makes an API key lead to an environment. name is its hash.
 func (w *world) key(name, slug, env string) registry.Reference {
-	ref := registry.Reference{Kind: registry.KindAPIKey, Key: name}
-	w.byRef[ref] = w.byRef[registry.Reference{Kind: registry.KindSlug, Key: slug, Environment: env}]
+	return w.credential(registry.Reference{Kind: registry.KindAPIKey, Key: name}, slug, env,
+		registry.Credential{ID: name, NamesTenant: true, NamesEnvironment: true})
+}
+
+// credential makes a reference lead to a tenant, and say what a credential says; to no tenant at all if slug is empty.
+func (w *world) credential(ref registry.Reference, slug, env string, c registry.Credential) registry.Reference {
+	if slug == "" {
+		w.nowhere[ref] = &registry.NotFoundError{Credential: &c}
+		return ref
+	}
+	res := *w.byRef[registry.Reference{Kind: registry.KindSlug, Key: slug, Environment: env}]
+	res.Credential = &c
+	w.byRef[ref] = &res
 	return ref
+}
+
+// member makes a user a member of an environment.
+func (w *world) member(user, slug, env string, role registry.Role) {
+	id := w.byRef[registry.Reference{Kind: registry.KindSlug, Key: slug, Environment: env}].Environment.ID.String()
+	w.credential(registry.Reference{Kind: registry.KindMember, Key: user, Environment: id}, slug, env,
+		registry.Credential{User: user, Role: role, Roles: []string{string(role)}})
+}
+
+// cookieSecret signs the session cookies of these tests.
+const cookieSecret = "a secret for cookies, long enough"
+
+// cookie returns the cookie of a session as better-auth signs it.
+func cookie(token string) string {
+	mac := hmac.New(sha256.New, []byte(cookieSecret))
+	mac.Write([]byte(token))
+	return credential.DefaultSessionCookie + "=" + url.QueryEscape(token+"."+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// sessions is the source "session".
+func sessions(t testing.TB, o SessionOptions) Source {
+	t.Helper()
+	s, err := credential.NewSession(credential.SessionOptions{Secrets: []string{cookieSecret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Session = s
+	return must(NewSession(o))
+}
+
+// apiKeys is the source "api_key".
+func apiKeys(t testing.TB, remove bool) Source {
+	t.Helper()
+	x, err := credential.NewKeyExtractor("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(NewAPIKey(APIKeyOptions{Extractor: x, Remove: remove}))
+}
+
+// apiKey returns a new API key, and the reference of its hash.
+func apiKey(t testing.TB, env string) (string, registry.Reference) {
+	t.Helper()
+	key, err := credential.GenerateKey(env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, registry.Reference{Kind: registry.KindAPIKey, Key: credential.LookupKey(key)}
+}
+
+// sessionOf is the reference of a session's hash.
+func sessionOf(token string) registry.Reference {
+	return registry.Reference{Kind: registry.KindSession, Key: credential.LookupKey(token)}
 }
 
 // setStatus changes every snapshot of a tenant and of one of its environments.
@@ -96,6 +166,9 @@ func (w *world) Resolve(_ context.Context, ref registry.Reference, _ time.Time) 
 	}
 	if res := w.byRef[ref]; res != nil {
 		return res, nil
+	}
+	if err := w.nowhere[ref]; err != nil {
+		return nil, err
 	}
 	ref.Environment = ""
 	return nil, &registry.NotFoundError{Tenant: w.known[ref]}

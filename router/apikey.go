@@ -1,0 +1,62 @@
+package router
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tenantgate/tenantgate/registry"
+	"github.com/tenantgate/tenantgate/router/credential"
+)
+
+// APIKeyOptions configure the source "api_key".
+type APIKeyOptions struct {
+	// Extractor finds the key in a request. Required.
+	Extractor *credential.KeyExtractor
+	// Remove takes the key out of what is forwarded. Default: false.
+	Remove bool
+}
+
+// apiKeySource takes the environment from an API key.
+type apiKeySource struct{ extractor *credential.KeyExtractor }
+
+// removingAPIKey is an apiKeySource that is a [Rewriter].
+type removingAPIKey struct{ *apiKeySource }
+
+// NewAPIKey returns the source "api_key". A key belongs to one environment; the router looks its hash up in the registry.
+// One that is malformed, mistyped, unknown, expired or revoked is refused with 401 credentials_invalid, and a request
+// without one is left to the other sources. A key that acts as a user is only good as long as that user is a member of
+// the environment.
+func NewAPIKey(o APIKeyOptions) (Source, error) {
+	if o.Extractor == nil {
+		return nil, errors.New("api_key: what finds keys is needed")
+	}
+	s := &apiKeySource{o.Extractor}
+	if o.Remove {
+		return removingAPIKey{s}, nil
+	}
+	return s, nil
+}
+
+// Name implements [Source].
+func (*apiKeySource) Name() string { return "api_key" }
+
+// Identify implements [Source].
+func (s *apiKeySource) Identify(r *Request) (Yield, error) {
+	key, err := s.extractor.Extract(r.HTTP)
+	if err != nil {
+		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+	}
+	if key == "" {
+		return Yield{}, nil
+	}
+	if _, err := credential.ParseKey(key); err != nil {
+		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+	}
+	return Yield{
+		Reference:     registry.Reference{Kind: registry.KindAPIKey, Key: credential.LookupKey(key)},
+		Authenticated: true, Machine: true, Member: true,
+	}, nil
+}
+
+// Rewrite implements [Rewriter].
+func (s removingAPIKey) Rewrite(r *http.Request) { s.extractor.Remove(r) }
