@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"math"
 	"time"
@@ -33,7 +32,7 @@ func (s *Store) partOf(d *claim, l *quota.Limit) part {
 // describe is a part that asks for nothing.
 func (s *Store) describe(c *cell, rate quota.Rate, size int64) part {
 	now := s.link.redisTime()
-	p := part{c: c, kind: c.id.kind, size: size, hint: -1}
+	p := part{c: c, kind: c.id.kind, size: size}
 	period := quota.PeriodDay
 	switch c.id.kind {
 	case kindRate:
@@ -52,6 +51,7 @@ func (s *Store) describe(c *cell, rate quota.Rate, size int64) part {
 		// An hour more, in which the clocks of Redis and its replicas may differ.
 		p.step = float64(period.End(now).Add(time.Hour).UnixMilli())
 		p.charge = c.owed.Swap(0)
+		p.hint = float64(s.usedBefore(c, quota.Allowance{Max: size, Period: period}, now))
 	}
 	p.name = string(appendName(nil, s.o.Prefix, &c.tag, &c.id, now))
 	return p
@@ -103,47 +103,23 @@ func (s *Store) adapt(c *cell, at, held, need int64) {
 	c.asked = at
 }
 
-// send makes one call, and says what was used of an allowance that Redis has not heard of.
+// send makes one call.
 func (s *Store) send(parts []part) error {
-	for range 2 + len(parts) {
-		keys, args := takeArgs(s.o.Node, s.seq.Add(1), s.o.Lease, s.link.nodes.Load(), parts)
-		r, err := s.link.call(keys, args)
-		if err != nil {
-			return err
-		}
-		v, err := readAnswer(r, parts)
-		if err != nil || v.absent < 0 {
-			return err
-		}
-		used, err := s.usedBefore(parts[v.absent].c)
-		if err != nil {
-			return err
-		}
-		parts[v.absent].hint = float64(used)
+	keys, args := takeArgs(s.o.Node, s.seq.Add(1), s.o.Lease, s.link.nodes.Load(), parts)
+	r, err := s.link.call(keys, args)
+	if err != nil {
+		return err
 	}
-	return errors.New("redis forgets what it is told")
+	return readAnswer(r, parts)
 }
 
-// usedBefore asks what was used of an allowance.
-func (s *Store) usedBefore(c *cell) (int64, error) {
-	if s.o.Usage == nil {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
-	defer cancel()
-	day := quota.PeriodDay.Start(s.link.redisTime())
-	u, err := s.o.Usage.Load(ctx, []quota.Account{{Tenant: c.tag, Key: c.id.Key, Day: day}})
-	if err != nil {
-		return 0, err
-	}
-	if len(u) != 1 {
-		return 0, errors.New("the usage of one account was asked for")
-	}
-	used := u[0].Own + u[0].Others
-	if c.id.kind == kindMonth {
-		used += u[0].Before
-	}
-	return used, nil
+// usedBefore returns what the local store knows to be used of an allowance in the period that it is by Redis's clock:
+// what this node has counted, and what all have recorded. It may wait once until that is loaded.
+func (s *Store) usedBefore(c *cell, allowance quota.Allowance, now time.Time) int64 {
+	var out [1]quota.Status
+	one := [1]quota.Limit{{Key: c.id.Key, Tenant: c.tag, Allowance: allowance}}
+	s.local.Take(now, 0, one[:], out[:])
+	return max(allowance.Max-out[0].Remaining, 0)
 }
 
 // unsent undoes what building a part did to its cell, after a call that failed.

@@ -75,12 +75,10 @@ type Options struct {
 	// Now is the clock from which callers of Take read their now; default time.Now. It need not agree with Redis's, or
 	// with any other gateway's.
 	Now func() time.Time
-	// Local decides while Redis is lost, and is told of every request that Redis admitted of an allowance, because it is
-	// what records usage. Default: one of its own, which records nothing.
+	// Local decides while Redis is lost. It is told of every request that Redis admits of an allowance, because it is
+	// what records usage, and asked what was used before Redis has heard of an allowance. Its Run is the caller's
+	// business. Default: one of its own that records nothing.
 	Local *quota.Local
-	// Usage knows what was used of an allowance before Redis has heard of it: it is asked once for each allowance and
-	// period, by one gateway of all. Default: nothing was.
-	Usage quota.UsageSource
 	// Logger gets one line when Redis is lost and one when it is back. Default: none.
 	Logger *slog.Logger
 	// Called is told of each round trip, how long it took and how it ended; it must not block. Default: none.
@@ -132,9 +130,6 @@ func (o *Options) complete() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Local == nil {
-		o.Local = quota.NewLocal(quota.LocalOptions{Now: o.Now})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -44,8 +44,8 @@ type part struct {
 	size int64
 	// step is of a rate the time between two requests in µs, of an allowance when its key may go, Unix ms.
 	step float64
-	// hint is of a rate the debt in µs that this node knows of, for a key that Redis has lost; of an allowance what
-	// was used before Redis knew of it, -1 when nobody has been asked yet.
+	// hint is what this node knows, for a key that Redis does not have or has lost: of a rate the debt in µs, of an
+	// allowance what is used.
 	hint float64
 	// need is taken at once, or nothing of the whole call is; soft: only this part is not.
 	need int64
@@ -65,15 +65,6 @@ type part struct {
 	retry int64
 	// short says that there was less than wanted because there is no more.
 	short bool
-}
-
-// verdict is a call's answer as a whole.
-type verdict struct {
-	// now is Redis's time in µs since 1970.
-	now int64
-	// absent is the index of an allowance that Redis has to be told the usage of first; -1: none, and the parts have
-	// their answers.
-	absent int
 }
 
 var errOvertaken = errors.New("the call was overtaken by a later one")
@@ -104,26 +95,20 @@ func takeArgs(node string, seq int64, life time.Duration, nodes int64, parts []p
 func integer(n int64) string { return strconv.FormatInt(n, 10) }
 
 // readAnswer fills in the answers of the parts.
-func readAnswer(r rueidis.RedisResult, parts []part) (verdict, error) {
-	v := verdict{absent: -1}
+func readAnswer(r rueidis.RedisResult, parts []part) error {
 	n, err := r.AsIntSlice()
-	if err != nil {
-		return v, err
-	}
 	switch {
+	case err != nil:
+		return err
 	case len(n) == 1 && n[0] == 2:
-		return v, errOvertaken
-	case len(n) == 2 && n[0] == 3 && n[1] >= 1 && n[1] <= int64(len(parts)):
-		v.absent = int(n[1]) - 1
-		return v, nil
+		return errOvertaken
 	case len(n) != 2+5*len(parts) || n[0] != 1:
-		return v, fmt.Errorf("an answer of %d numbers to a call of %d limits", len(n), len(parts))
+		return fmt.Errorf("an answer of %d numbers to a call of %d limits", len(n), len(parts))
 	}
-	v.now = n[1]
 	for i := range parts {
 		a := n[2+5*i:]
 		p := &parts[i]
 		p.fits, p.extra, p.level, p.retry, p.short = a[0] == 1, a[1], a[2], a[3], a[4] == 1
 	}
-	return v, nil
+	return nil
 }

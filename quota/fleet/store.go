@@ -63,6 +63,10 @@ func New(o Options) (*Store, error) {
 		s.shards[i].table.Store(newTable(0))
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.local == nil {
+		s.local = quota.NewLocal(quota.LocalOptions{Now: o.Now})
+		s.loops.Go(func() { s.local.Run(s.ctx) })
+	}
 	s.loops.Go(func() { s.link.run(s.ctx) })
 	for range fetchers {
 		s.loops.Go(s.fetching)

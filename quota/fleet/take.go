@@ -98,7 +98,7 @@ func (s *Store) look(now time.Time, at int64, limits []quota.Limit, out []quota.
 }
 
 // count tells the local store of a request that Redis has admitted, because it is the local store that records what
-// tenants use of their allowances. It is told of allowances without a maximum, which refuse nothing.
+// tenants use of their allowances, and warns of it. As shadow limits they refuse nothing.
 func (s *Store) count(now time.Time, cost int64, limits []quota.Limit) {
 	var (
 		few  [inline]quota.Limit
@@ -111,9 +111,7 @@ func (s *Store) count(now time.Time, cost int64, limits []quota.Limit) {
 				s.local.Take(now, cost, list, out[:])
 				list = list[:0]
 			}
-			list = append(list, quota.Limit{
-				Name: l.Name, Key: l.Key, Tenant: l.Tenant, Allowance: quota.Allowance{Period: l.Allowance.Period},
-			})
+			list = append(list, quota.Limit{Name: l.Name, Key: l.Key, Tenant: l.Tenant, Allowance: l.Allowance, Shadow: true})
 		}
 	}
 	s.local.Take(now, cost, list, out[:])
@@ -127,22 +125,23 @@ func (s *Store) Release(limits []quota.Limit) {
 			continue
 		}
 		c := s.find(&id{l.Key, kindConcurrent})
-		if c == nil {
+		if c == nil || !c.release() {
+			// The slot was taken before this store was there.
+			s.local.Release(limits[i : i+1])
 			continue
 		}
-		c.release()
 		if s.exact {
 			s.enqueue(c)
 		}
 	}
 }
 
-// release gives back one slot: to the lease, unless it was taken without one.
-func (c *cell) release() {
+// release gives back one slot, if one is taken: to the lease, unless it was taken without one.
+func (c *cell) release() bool {
 	for {
 		n := c.used.Load()
 		if n <= 0 {
-			return // taken before this store was there
+			return false
 		}
 		if c.used.CompareAndSwap(n, n-1) {
 			break
@@ -154,10 +153,11 @@ func (c *cell) release() {
 			break
 		}
 		if c.owed.CompareAndSwap(n, n-1) {
-			return
+			return true
 		}
 	}
 	c.tokens.Add(1)
+	return true
 }
 
 // enqueue has a cell looked after in the background, soon. It never waits: when there is too much to do, the cell's next

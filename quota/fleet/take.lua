@@ -48,9 +48,8 @@ for i, key in ipairs(KEYS) do
       s.d = math.max(s.hint, 0)
     end
   elseif s.kind == 'a' then
-    -- Nobody has said yet what was used before Redis had this key.
-    if not f[2] and s.hint < 0 then return {3, i} end
-    s.d = f[2] and tonumber(f[1]) or s.hint
+    -- What this node knows to be used is what somebody has told Redis, or holds of it; or Redis did not have the key.
+    s.d = math.max(tonumber(f[1] or 0), s.hint - o, 0)
   else
     s.d = 0
   end
