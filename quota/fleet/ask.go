@@ -205,6 +205,7 @@ func (s *Store) callFor(claims []claim, limits []quota.Limit) error {
 				d.taken = true
 				if d.k == kindConcurrent {
 					d.c.used.Add(1)
+					d.c.owned++
 				}
 				made = append(made, d)
 			}

@@ -62,19 +62,15 @@ func (s *Store) lease(c *cell, p *part) {
 	at := s.clock()
 	if n := c.tokens.Load(); n > 0 && at >= c.expires.Load() {
 		// Redis counts what was left of it as spent.
-		for !c.tokens.CompareAndSwap(n, 0) {
-			if n = c.tokens.Load(); n <= 0 {
-				break
-			}
-		}
+		c.owned -= c.empty()
 	}
 	held := max(c.tokens.Load(), 0)
+	p.held = held
 	if c.id.kind == kindConcurrent {
 		// Slots that were taken without Redis are on record from now on.
 		p.charge = c.owed.Swap(0)
-		p.held = held + c.used.Load()
-	} else {
-		p.held = held
+		c.owned += p.charge
+		p.held = c.owned
 	}
 	s.adapt(c, at, held, p.need)
 	p.want = max(c.target-held, 0)
@@ -130,6 +126,9 @@ func (s *Store) unsent(p *part, err error) {
 		c.lossy.Store(true)
 	case c.id.kind != kindRate:
 		c.owed.Add(p.charge)
+		if c.id.kind == kindConcurrent {
+			c.owned -= p.charge
+		}
 	}
 	if errors.Is(err, errLost) {
 		return
@@ -164,6 +163,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	}
 	c.expires.Store(ends)
 	c.tokens.Add(p.extra)
+	c.owned += p.extra
 	c.had = max(c.tokens.Load(), 0)
 	if p.need > 0 && !p.fits || p.short {
 		c.pause = min(max(2*c.pause, time.Millisecond), s.mostPause(c, p))
@@ -179,7 +179,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 		c.low.Store(-1)
 		return
 	}
-	c.pause = 0
+	c.pause /= 2
 	c.low.Store(-1)
 	if c.target > 0 {
 		c.low.Store(c.had / 4)

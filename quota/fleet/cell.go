@@ -44,6 +44,8 @@ type cell struct {
 	// rate or most is the limit, as it came last.
 	rate quota.Rate
 	most int64
+	// owned is, of concurrency, how many slots Redis has for this node: those that are taken and those in tokens.
+	owned int64
 	// target is how much should be on lease, had how many tokens there were after the last call, asked when that was.
 	target, had, asked int64
 	// demand is how many requests come to this node, in one second.
@@ -102,6 +104,19 @@ func (c *cell) standBack(at int64) {
 func (c *cell) unspend(cost int64) {
 	// A cell that has died meanwhile stays dead: its tokens are too far below zero for any cost.
 	c.tokens.Add(cost)
+}
+
+// empty takes all that is left, and returns how much that was.
+func (c *cell) empty() int64 {
+	for {
+		n := c.tokens.Load()
+		if n <= 0 {
+			return 0
+		}
+		if c.tokens.CompareAndSwap(n, 0) {
+			return n
+		}
+	}
 }
 
 // onLease is what is left of the lease.

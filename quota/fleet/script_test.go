@@ -232,7 +232,7 @@ func TestScriptAllowance(t *testing.T) {
 	b := newBench(t)
 	ask := func(node string, need, want, held, back, hint int64) part {
 		return b.call(t, node, part{
-			name: "allowance", kind: kindMonth, size: 100, step: float64(time.Now().Add(24*time.Hour).UnixMilli()),
+			name: "allowance", kind: kindMonth, size: 100, step: float64(time.Now().Add(24 * time.Hour).UnixMilli()),
 			need: need, want: want, held: held, back: back, hint: float64(hint),
 		})[0]
 	}

@@ -52,12 +52,10 @@ func (s *Store) tend(c *cell) {
 
 // giveUp takes what is on lease out of reach of requests, to be given back.
 func (s *Store) giveUp(c *cell, p *part) {
-	n := c.tokens.Swap(0)
-	if n < 0 {
-		n = 0
-	}
+	n := c.empty()
 	if c.id.kind == kindConcurrent {
-		p.held = c.used.Load()
+		c.owned -= n
+		p.held = c.owned
 	} else {
 		p.held, p.back = 0, n
 	}
@@ -68,7 +66,7 @@ func (s *Store) giveUp(c *cell, p *part) {
 // sweeping looks at every cell now and then: gives back leases that nobody spends from, keeps slots that are taken from
 // ending, and forgets limits that nobody uses.
 func (s *Store) sweeping() {
-	ticker := time.NewTicker(max(s.o.Idle/shards, time.Millisecond))
+	ticker := time.NewTicker(max(min(s.o.Idle, s.o.Lease/4)/shards, 100*time.Microsecond))
 	defer ticker.Stop()
 	for i := 0; ; i = (i + 1) % shards {
 		select {
@@ -112,7 +110,7 @@ func (s *Store) idle(c *cell, at int64) bool {
 	unchanged := at-c.since >= int64(s.o.Idle)
 	owes := c.lossy.Load() || c.owed.Load() != 0
 	switch {
-	case tokens > 0 && at >= c.expires.Load() && used == 0:
+	case tokens > 0 && at >= c.expires.Load() && used == 0 && c.id.kind != kindConcurrent:
 		c.tokens.CompareAndSwap(tokens, 0) // Redis counts it as spent
 		return false
 	case up && owes:

@@ -131,6 +131,7 @@ func (s *Store) Release(limits []quota.Limit) {
 			continue
 		}
 		if s.exact {
+			c.spare.Store(true)
 			s.enqueue(c)
 		}
 	}

@@ -26,7 +26,7 @@ func Key(scope quota.Scope, n int) quota.Key {
 // Slow returns a rate with the given burst that refills nothing while a test runs.
 func Slow(t testing.TB, burst int64) quota.Rate {
 	t.Helper()
-	r, err := quota.NewRate(1, 24*time.Hour, burst)
+	r, err := quota.NewRate(1+burst/200, 24*time.Hour, burst)
 	if err != nil {
 		t.Fatal(err)
 	}
