@@ -58,7 +58,7 @@ func (s *Store) denyAll(now time.Time, at, cost int64, limits []quota.Limit, out
 	return allowed
 }
 
-// cellOf returns the cell of a limit; nil for what limits nothing.
+// cellOf returns the cell of a limit, which will have something to tell Redis; nil for what limits nothing.
 func (s *Store) cellOf(l *quota.Limit, k kind) *cell {
 	if k == kindNone {
 		return nil
@@ -67,6 +67,11 @@ func (s *Store) cellOf(l *quota.Limit, k kind) *cell {
 	c := s.find(&key)
 	if c == nil || c.dead() {
 		c = s.revive(key, l)
+	}
+	// Whoever has the lock is about to ask, and notes the limit itself.
+	if c.mu.TryLock() {
+		c.rate, c.most = l.Rate, sizeOf(l, k)
+		c.mu.Unlock()
 	}
 	return c
 }

@@ -48,8 +48,7 @@ for i, key in ipairs(KEYS) do
       s.d = math.max(s.hint, 0)
     end
   elseif s.kind == 'a' then
-    -- What this node knows to be used is what somebody has told Redis, or holds of it; or Redis did not have the key.
-    s.d = math.max(tonumber(f[1] or 0), s.hint - o, 0)
+    s.d = tonumber(f[1] or 0)
   else
     s.d = 0
   end
@@ -80,7 +79,8 @@ for i, key in ipairs(KEYS) do
     s.d = math.max(s.d - math.min(s.back, held) * s.step, 0) + s.charge * s.step
     s.d = math.min(math.max(s.d, o * s.step), s.size * s.step)
   elseif s.kind == 'a' then
-    s.d = s.d + math.max(held - s.held - s.back, 0) + s.charge
+    -- What this node knows to be used is what Redis was told of, or is held of it; or Redis did not have the key.
+    s.d = math.max(s.d + math.max(held - s.held - s.back, 0) + s.charge, s.hint - o, 0)
   end
   s.o, s.e, s.known = o, e, f[5]
 
