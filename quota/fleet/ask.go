@@ -14,6 +14,7 @@ type claim struct {
 	k kind
 	// first is the index of the limit.
 	first int
+	size  int64
 	need  int64
 	soft  bool
 	// taken: it has been spent from the lease. full: there is no room.
@@ -83,7 +84,7 @@ next:
 				continue next
 			}
 		}
-		list = append(list, claim{c: c, k: k, first: i, need: min(price(k, cost), 2*quota.MaxRequests), soft: l.Shadow})
+		list = append(list, claim{c: c, k: k, first: i, size: sizeOf(l, k), need: min(price(k, cost), 2*quota.MaxRequests), soft: l.Shadow})
 	}
 	return list
 }
@@ -94,6 +95,10 @@ func (s *Store) settle(claims []claim, at int64) (decided bool) {
 	open := false
 	for i := range claims {
 		d := &claims[i]
+		if d.need > d.size {
+			d.full = true // nobody need be asked
+			continue
+		}
 		if d.taken || d.full || !s.leased(d.k) {
 			open = open || !d.taken && !d.full
 			continue
@@ -229,11 +234,12 @@ func (s *Store) refund(made []*claim, limits []quota.Limit) {
 			d.c.unspend(d.need)
 			continue
 		}
-		d.c.mu.Lock()
-		d.c.rate, d.c.most = limits[d.first].Rate, sizeOf(&limits[d.first], d.k)
-		d.c.mu.Unlock()
-		d.c.owed.Add(-d.need)
-		s.enqueue(d.c)
+		l := &limits[d.first]
+		p := s.describe(d.c, l.Rate, sizeOf(l, d.k))
+		p.charge -= d.need
+		if err := s.send([]part{p}); err != nil {
+			d.c.owed.Add(p.charge)
+		}
 	}
 }
 

@@ -145,7 +145,8 @@ func (s *Store) unsent(p *part, err error) {
 func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	at := max(s.clock(), sent)
 	if c.id.kind == kindRate {
-		c.level.Store(at + p.level*int64(time.Microsecond))
+		// The script has rounded up: as it is, a whole number of requests would look like one less.
+		c.level.Store(at + max(p.level-1, 0)*int64(time.Microsecond))
 	} else {
 		c.level.Store(p.level)
 	}

@@ -14,7 +14,12 @@ const patience = 20 * time.Second
 // newStore returns a store that is connected, with a timeout that a busy machine does not run into.
 func newStore(t testing.TB, server *redis.Server, change func(*Options)) *Store {
 	t.Helper()
-	address, err := ParseURL(server.URL())
+	return newStoreAt(t, server.URL(), change)
+}
+
+func newStoreAt(t testing.TB, url string, change func(*Options)) *Store {
+	t.Helper()
+	address, err := ParseURL(url)
 	if err != nil {
 		t.Fatal(err)
 	}

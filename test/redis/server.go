@@ -23,8 +23,9 @@ const startTimeout = 30 * time.Second
 type Options struct {
 	// TLS makes the server speak TLS only, with a certificate of [Server.CAFile].
 	TLS bool
-	// User and Password are those of the only user, with all rights; the default user is then off.
-	User, Password string
+	// User and Password are those of the only user; the default user is then off. Rights are the user's, in the language of
+	// ACL rules; default all.
+	User, Password, Rights string
 	// Cluster makes the server a node of a cluster; see [StartCluster].
 	Cluster bool
 	// Args are further arguments of redis-server.
@@ -185,8 +186,11 @@ func (s *Server) start() error {
 		args = append(args, "--port", port)
 	}
 	if s.options.User != "" {
-		path := filepath.Join(s.dir, "users.acl")
-		users := "user default off\nuser " + s.options.User + " on >" + s.options.Password + " ~* &* +@all\n"
+		path, rights := filepath.Join(s.dir, "users.acl"), s.options.Rights
+		if rights == "" {
+			rights = "~* &* +@all"
+		}
+		users := "user default off\nuser " + s.options.User + " on >" + s.options.Password + " " + rights + "\n"
 		if err := os.WriteFile(path, []byte(users), 0o600); err != nil {
 			return err
 		}

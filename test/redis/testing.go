@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -25,6 +26,18 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
+// ClusterURL is the address of a cluster as a gateway is given it.
+func ClusterURL(nodes []*Server) string {
+	list := make([]string, len(nodes))
+	for i, s := range nodes {
+		list[i] = s.addr
+	}
+	return "redis://" + strings.Join(list, ",")
+}
+
+// CA returns the certificates with which a client checks the server's.
+func (s *Server) CA() *x509.CertPool { return certificatePool(s.CAFile()) }
+
 // Do sends one command over a connection of its own.
 func (s *Server) Do(args ...string) (rueidis.RedisResult, error) {
 	o := rueidis.ClientOption{
@@ -32,7 +45,7 @@ func (s *Server) Do(args ...string) (rueidis.RedisResult, error) {
 		Username: s.options.User, Password: s.options.Password,
 	}
 	if s.options.TLS {
-		o.TLSConfig = &tls.Config{RootCAs: certificatePool(s.CAFile()), MinVersion: tls.VersionTLS12}
+		o.TLSConfig = &tls.Config{RootCAs: s.CA(), MinVersion: tls.VersionTLS12}
 	}
 	client, err := rueidis.NewClient(o)
 	if err != nil {
