@@ -237,9 +237,12 @@ func (s *Store) refund(made []*claim, limits []quota.Limit) {
 		l := &limits[d.first]
 		p := s.describe(d.c, l.Rate, sizeOf(l, d.k))
 		p.charge -= d.need
-		if err := s.send([]part{p}); err != nil {
+		parts, sent := []part{p}, s.clock()
+		if err := s.send(parts); err != nil {
 			d.c.owed.Add(p.charge)
+			continue
 		}
+		s.apply(d.c, &parts[0], sent, false)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Store) partOf(d *claim, l *quota.Limit) part {
 // describe is a part that asks for nothing.
 func (s *Store) describe(c *cell, rate quota.Rate, size int64) part {
 	now := s.link.redisTime()
-	p := part{c: c, kind: c.id.kind, size: size}
+	p := part{c: c, kind: c.id.kind, size: size, born: c.born.Load()}
 	period := quota.PeriodDay
 	switch c.id.kind {
 	case kindRate:
@@ -144,6 +144,7 @@ func (s *Store) unsent(p *part, err error) {
 // apply takes note of an answer. The caller holds the lock if the cell is leased.
 func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	at := max(s.clock(), sent)
+	c.born.Store(p.born)
 	if c.id.kind == kindRate {
 		// The script has rounded up: as it is, a whole number of requests would look like one less.
 		c.level.Store(at + max(p.level-1, 0)*int64(time.Microsecond))

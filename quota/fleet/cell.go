@@ -56,6 +56,8 @@ type cell struct {
 	// slots that are still taken. Of a rate, lossy says so, and the local bucket how much.
 	owed  atomic.Int64
 	lossy atomic.Bool
+	// born is when Redis made the key that level is of, in µs by its clock.
+	born atomic.Int64
 	// spare says that what is on lease should be given back.
 	spare atomic.Bool
 	// barred is until when Redis is not asked, because it cannot answer for this limit alone.

@@ -122,7 +122,7 @@ func TestLossUnderLoad(t *testing.T) {
 				back := load.admitted.Load()
 				eventually(t, func() bool { return load.admitted.Load() > back+200 })
 				admitted, took := load.end()
-				most := int64(2*rate.Burst()) + int64(400*took.Seconds()) + 1
+				most := 2*rate.Burst() + int64(400*took.Seconds()) + 1
 				t.Logf("%d of %d in %v, %d slow of %d", admitted, most, took, load.slow.Load(), load.asked.Load())
 				if admitted > most || float64(admitted) < 0.7*float64(most) {
 					t.Errorf("%d were admitted in %v, of %d", admitted, took, most)

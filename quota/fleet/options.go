@@ -113,8 +113,10 @@ func (o *Options) complete() error {
 		value *time.Duration
 		then  time.Duration
 	}{
-		{"timeout", &o.Timeout, DefaultTimeout}, {"lease", &o.Lease, 10 * time.Second},
-		{"heartbeat", &o.Heartbeat, time.Second}, {"idle", &o.Idle, time.Second},
+		{"timeout", &o.Timeout, DefaultTimeout},
+		{"lease", &o.Lease, 10 * time.Second},
+		{"heartbeat", &o.Heartbeat, time.Second},
+		{"idle", &o.Idle, time.Second},
 	} {
 		if *d.value < 0 {
 			return fmt.Errorf("%s must be positive", d.name)

@@ -54,6 +54,8 @@ type part struct {
 	want int64
 	// held is what is on lease here, back what was and is given back, charge what was admitted here without Redis.
 	held, back, charge int64
+	// born is when Redis made the key that hint is of, in µs; the answer says when it made the one that is there.
+	born int64
 
 	// The answer.
 	fits bool
@@ -77,13 +79,13 @@ func (p *part) appendArgs(args []string) []string {
 	}
 	return append(args, p.kind.letter(), integer(p.size), strconv.FormatFloat(p.step, 'g', 17, 64),
 		strconv.FormatFloat(p.hint, 'f', 0, 64), integer(p.need), soft, integer(p.want), integer(p.held), integer(p.back),
-		integer(p.charge))
+		integer(p.charge), integer(p.born))
 }
 
 // takeArgs returns the keys and arguments of the script.
 func takeArgs(node string, seq int64, life time.Duration, nodes int64, parts []part) (keys, args []string) {
 	keys = make([]string, 0, len(parts))
-	args = make([]string, 0, 4+10*len(parts))
+	args = make([]string, 0, 4+11*len(parts))
 	args = append(args, node, integer(seq), integer(life.Microseconds()), integer(nodes))
 	for i := range parts {
 		keys = append(keys, parts[i].name)
@@ -102,13 +104,13 @@ func readAnswer(r rueidis.RedisResult, parts []part) error {
 		return err
 	case len(n) == 1 && n[0] == 2:
 		return errOvertaken
-	case len(n) != 2+5*len(parts) || n[0] != 1:
+	case len(n) != 2+6*len(parts) || n[0] != 1:
 		return fmt.Errorf("an answer of %d numbers to a call of %d limits", len(n), len(parts))
 	}
 	for i := range parts {
-		a := n[2+5*i:]
+		a := n[2+6*i:]
 		p := &parts[i]
-		p.fits, p.extra, p.level, p.retry, p.short = a[0] == 1, a[1], a[2], a[3], a[4] == 1
+		p.fits, p.extra, p.level, p.retry, p.short, p.born = a[0] == 1, a[1], a[2], a[3], a[4] == 1, a[5]
 	}
 	return nil
 }

@@ -2,7 +2,7 @@
 -- of them or from none, and leases more ahead of need. `now` is Redis's own time in microseconds; the Go side puts the
 -- line that reads it in front of this text.
 --
--- ARGV: node, seq, life (us), nodes; then ten of each key, in the order of `fields` below.
+-- ARGV: node, seq, life (us), nodes; then eleven of each key, in the order of `fields` below.
 -- A key is a hash:
 --   d         of a rate: debt, the time (us) at t until its bucket is full; of an allowance: what is used
 --   t         when d was written (us)
@@ -13,7 +13,7 @@
 -- What is on lease counts as still in the bucket: bucket and leases together never hold more than one burst, so that
 -- spending a lease late is not more than spending it at once. A lease that ends is counted as spent.
 
-local fields = {'kind', 'size', 'step', 'hint', 'need', 'soft', 'want', 'held', 'back', 'charge'}
+local fields = {'kind', 'size', 'step', 'hint', 'need', 'soft', 'want', 'held', 'back', 'charge', 'born'}
 local node, seq, life, nodes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local mine = 'n:' .. node
 local limits, all = {}, true
@@ -38,12 +38,14 @@ for i, key in ipairs(KEYS) do
   end
 
   -- A debt shrinks with time, but not below what is on lease.
+  -- What a node knows of a key that was made since is what Redis has lost.
+  local b = tonumber(f[6] or now)
+  local lost = s.born ~= b
+  s.b = b
   if s.kind == 'r' then
     if f[2] then
       s.d = math.max(tonumber(f[1]) - math.max(now - tonumber(f[2]), 0), o * s.step, 0)
-      -- A key that is new may be one that Redis has lost: every node then says what it knows of it.
-      s.b = tonumber(f[6] or 0)
-      if now - s.b < life then s.d = math.max(s.d, s.hint) end
+      if lost then s.d = math.max(s.d, s.hint) end
     else
       s.d = math.max(s.hint, 0)
     end
@@ -146,7 +148,7 @@ for i, key in ipairs(KEYS) do
   if s.o == 0 and (s.kind == 'c' or s.kind == 'r' and s.d <= 0) then
     redis.call('DEL', key)
   else
-    redis.call('HSET', key, 'd', string.format('%.17g', s.d), 't', text(now), 'o', text(s.o), 'e', text(s.e), 'b', text(s.b or now))
+    redis.call('HSET', key, 'd', string.format('%.17g', s.d), 't', text(now), 'o', text(s.o), 'e', text(s.e), 'b', text(s.b))
     if s.kind == 'a' then
       redis.call('PEXPIREAT', key, text(s.step))
     else
@@ -160,5 +162,6 @@ for i, key in ipairs(KEYS) do
   answer[#answer + 1] = s.kind == 'r' and math.ceil(s.d) or s.free
   answer[#answer + 1] = retry
   answer[#answer + 1] = short
+  answer[#answer + 1] = s.b
 end
 return answer
