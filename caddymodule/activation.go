@@ -20,6 +20,8 @@ type activation struct {
 	// sessionTable is the application's table of sessions; nil if there is none.
 	sessionTable *registry.SessionTable
 	logger       *slog.Logger
+	// emitter tells those who have subscribed to events.
+	emitter *emitter
 }
 
 const (

@@ -50,6 +50,7 @@ type App struct {
 	runtime    *runtime
 	runtimeKey string // empty: nothing acquired
 	activation *activation
+	emitter    *emitter
 
 	sessionTable *registry.SessionTable // nil: none
 
@@ -85,6 +86,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.Registry != nil {
 		a.seed.files = a.Registry.ImportFiles
 	}
+	if a.emitter, err = newEmitter(ctx); err != nil {
+		return err
+	}
 	if err := a.acquire(); err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func (a *App) acquire() error {
 	a.store, a.storeKey = val.(*pooledStore), key
 
 	key = registryKey(a.store.store.RedactedURL())
-	val, _, err = runtimes.LoadOrNew(key, func() (caddy.Destructor, error) { return newRuntime(a.cacheOptions()), nil })
+	val, _, err = runtimes.LoadOrNew(key, func() (caddy.Destructor, error) { return newRuntime(a.cacheOptions()).in(key), nil })
 	if err != nil {
 		return err
 	}
@@ -154,7 +158,7 @@ func (a *App) Validate() error {
 
 // Start writes plans and imports into the registry and makes this configuration the one that decides.
 func (a *App) Start() error {
-	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger}
+	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter}
 	if err := a.runtime.activate(act); err != nil {
 		return err
 	}

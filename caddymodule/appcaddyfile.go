@@ -32,8 +32,10 @@ import (
 //			hot_set       <file>|off
 //		}
 //		plan <name> {
-//			requests <n>/s|m|h [burst <n>]
-//			upstream <upstreams...>
+//			requests    <n>/s|m|h [burst <n>]
+//			requests    <n>/day|month
+//			concurrency <n>
+//			upstream    <upstreams...>
 //		}
 //		pool <name> <upstreams...>
 //		upstream <upstreams...>
@@ -249,22 +251,26 @@ func (p *Plan) unmarshal(d *caddyfile.Dispenser) error {
 			if len(args) == 0 {
 				return d.ArgErr()
 			}
-			perMinute, burst, err := parseRequests(args)
-			if err != nil {
+			if err := p.requests(args); err != nil {
 				return d.WrapErr(err)
 			}
-			if p.RequestsPerMinute != 0 {
-				return d.Err("requests is given twice")
-			}
-			p.RequestsPerMinute, p.Burst = perMinute, burst
 		case "upstream":
 			if err := upstreamArgs(d, &p.Upstreams); err != nil {
 				return err
 			}
 		case "concurrency":
-			return d.Err("this version does not enforce concurrency; leave it out")
+			if p.Concurrency != 0 {
+				return d.Err("concurrency is given twice")
+			}
+			text, err := oneArg(d)
+			if err != nil {
+				return err
+			}
+			if p.Concurrency, err = parseConcurrency(text); err != nil {
+				return d.WrapErr(err)
+			}
 		default:
-			return d.Errf("unknown option %q; there are requests and upstream", option)
+			return d.Errf("unknown option %q; there are requests, concurrency and upstream", option)
 		}
 	}
 	return nil

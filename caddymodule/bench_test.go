@@ -183,7 +183,7 @@ func BenchmarkStages(b *testing.B) {
 		var statuses [maxLimits]quota.Status
 		b.ReportAllocs()
 		for b.Loop() {
-			l := appendLimits(limits[:0], res)
+			l := appendLimits(limits[:0], res, nil)
 			h.runtime.quota.Take(time.Now(), 1, l, statuses[:len(l)])
 		}
 	})

@@ -22,6 +22,10 @@ var (
 		Namespace: "tenantgate", Name: "quota_refusals_total",
 		Help: "Requests refused because a limit was used up, by the limit that refused.",
 	}, []string{"policy"})
+	metricQuotaShadows = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "tenantgate", Name: "quota_shadow_exceeded_total",
+		Help: "Requests that a shadow limit would have refused, by the limit.",
+	}, []string{"policy"})
 	metricCache = newCacheCollector()
 )
 
@@ -33,7 +37,7 @@ const (
 
 // registerMetrics adds the metrics to the registry of a configuration.
 func registerMetrics(reg *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricCache} {
+	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricCache} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -70,8 +74,17 @@ func (*outcomes) refuse(code string) { metricDecisions.WithLabelValues(code, "")
 // countQuotaRefusals counts the limits that refused a request.
 func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
-		if statuses[i].Exceeded {
+		if statuses[i].Exceeded && !limits[i].Shadow {
 			metricQuotaRefusals.WithLabelValues(limits[i].Name).Inc()
+		}
+	}
+}
+
+// countQuotaShadows counts the shadow limits that would have refused a request.
+func countQuotaShadows(limits []quota.Limit, statuses []quota.Status) {
+	for i := range limits {
+		if statuses[i].Exceeded && limits[i].Shadow {
+			metricQuotaShadows.WithLabelValues(limits[i].Name).Inc()
 		}
 	}
 }

@@ -25,8 +25,11 @@ type runtime struct {
 	cache  *cache.Cache
 	quota  *quota.Local
 	source *storeSwitch
-	log    *logSwitch
-	logger *slog.Logger
+	usage  *usageBook
+	// nodeDir is where the gateway keeps the name under which it counts usage.
+	nodeDir string
+	log     *logSwitch
+	logger  *slog.Logger
 
 	// ctx ends with the last configuration.
 	ctx    context.Context
@@ -54,7 +57,6 @@ type runtime struct {
 // newRuntime returns a runtime that does nothing yet: no file is touched and no server asked before activate.
 func newRuntime(o cache.Options) *runtime {
 	rt := &runtime{
-		quota:    quota.NewLocal(quota.LocalOptions{}),
 		source:   &storeSwitch{},
 		log:      newLogSwitch(),
 		readyC:   make(chan struct{}),
@@ -64,6 +66,8 @@ func newRuntime(o cache.Options) *runtime {
 		followNow: make(chan struct{}, 1),
 	}
 	rt.logger = slog.New(rt.log)
+	rt.usage = &usageBook{source: rt.source}
+	rt.quota = quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	o.Logger = rt.logger
 	rt.cache = cache.New(rt.source, o)
@@ -74,6 +78,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
+	rt.stopUsage()
 	retireStats(rt.cache.Stats())
 	return nil
 }
@@ -96,6 +101,7 @@ func (rt *runtime) waitReady(ctx context.Context, limit time.Duration) bool {
 
 // run starts the loops, once.
 func (rt *runtime) run() {
+	rt.startUsage()
 	rt.loops.Go(func() { rt.cache.Run(rt.ctx) })
 	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
 	rt.loops.Go(rt.trim)
@@ -112,7 +118,7 @@ const (
 	changesKept = 24 * time.Hour
 )
 
-// trim keeps the registry's change log small.
+// trim keeps the registry's change log and its usage small.
 func (rt *runtime) trim() {
 	ticker := time.NewTicker(trimInterval)
 	defer ticker.Stop()
@@ -123,6 +129,9 @@ func (rt *runtime) trim() {
 		case now := <-ticker.C:
 			if _, err := rt.source.TrimChanges(rt.ctx, now.Add(-changesKept)); err != nil && rt.ctx.Err() == nil {
 				rt.logger.Debug("the change log was not trimmed", "error", err)
+			}
+			if err := rt.source.trimUsage(rt.ctx, now); err != nil && rt.ctx.Err() == nil {
+				rt.logger.Debug("old usage was not trimmed", "error", err)
 			}
 		}
 	}

@@ -13,9 +13,6 @@ import (
 // a proxy has wrapped the request's context for a retry.
 const stateVar = "tenantgate"
 
-// maxLimits is how many rate limits can apply to a request: the tenant's and the environment's.
-const maxLimits = 2
-
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
@@ -24,6 +21,7 @@ const defaultFacts = int(factEnvironmentRegion) + 1
 // view of the request. It is written only before the next handler runs.
 type state struct {
 	app      *App
+	handler  *Handler
 	request  router.Request
 	decision router.Decision
 	refusal  *router.Refusal // nil unless refused
@@ -41,6 +39,11 @@ type state struct {
 	// so that no other request may ever see them.
 	values [defaultFacts]string
 	used   uint8
+
+	// slots says at which levels the request has taken a slot of a limit of concurrency; see level.
+	slots uint8
+	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.
+	ownLimits int
 
 	// logged says that this state is among the fields of the request's log line.
 	logged bool

@@ -33,8 +33,8 @@ const deadCount int64 = -1 << 63
 // account counts the requests of a Key on a day, for its allowances per day and per month. All that is changed on the
 // hot path is the one word of its count, by compare-and-swap.
 //
-// What is used of the day is base + count, of the month before + base + count. An account in memory belongs to one
-// period for ever, so that a clock that jumps back finds what was spent before, and one that jumps to and fro around
+// What is used of the day is base + count, of the month rest + base + count. An account in memory belongs to one
+// day for ever, so that a clock that jumps back finds what was spent before, and one that jumps to and fro around
 // midnight gives nothing away.
 type account struct {
 	// count is what was counted since the account came into memory, or deadCount.
@@ -47,8 +47,10 @@ type account struct {
 
 	// base is what was used of the day but is not in count: by other nodes, and by this one before.
 	base atomic.Int64
-	// before is what was used in the earlier days of the month, by all nodes.
-	before atomic.Int64
+	// rest is what was used in the other days of the month, by all nodes.
+	rest atomic.Int64
+	// turn is the ledger's turn for which rest was last put in order.
+	turn atomic.Uint32
 	// limited says that a limit applies to the account, so that it matters what others spend.
 	limited atomic.Bool
 	// batch is the load that will bring what was used before; nil when nobody needs to wait for it.
@@ -99,7 +101,7 @@ func (a *account) end(p Period) int64 {
 // used returns what is used of a period when the day's use is so much.
 func (a *account) used(p Period, dayUse int64) int64 {
 	if p == PeriodMonth {
-		return dayUse + a.before.Load()
+		return dayUse + a.rest.Load()
 	}
 	return dayUse
 }

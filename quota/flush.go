@@ -6,10 +6,18 @@ import (
 )
 
 // Flush records what was counted since the last flush, and reads what other nodes have counted of the same accounts. It
-// returns the first error; what was not recorded then is recorded by the next one. Accounts that could not be loaded
-// yet are left for later. [Local.Run] calls it each FlushInterval; a last call, when no request is under way any
-// more, leaves nothing behind.
-func (l *Local) Flush(ctx context.Context) error { return l.ledger.flush(ctx) }
+// returns the first error; what was not recorded then is recorded by the next one. [Local.Run] does it each FlushInterval;
+// a last call, when no request is under way any more, leaves nothing behind.
+func (l *Local) Flush(ctx context.Context) error {
+	if l.ledger.usage.Source == nil {
+		return nil
+	}
+	// What could not be loaded yet cannot be recorded either.
+	if err := l.ledger.loadAll(ctx); err != nil {
+		return err
+	}
+	return l.ledger.flush(ctx)
+}
 
 // Unsaved is what a process that stops has counted and could not record.
 type Unsaved struct {

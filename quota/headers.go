@@ -33,7 +33,7 @@ const maxInteger = 999_999_999_999_999
 // The burst, how many may come at once, is what r of [AppendRateLimit] counts down from, so r of an untouched bucket
 // is below q when the burst is smaller than a period's requests, and above it when the burst is larger. An allowance
 // per month has no w, because months differ; its end is in t of the RateLimit field. Concurrency has the quota unit
-// (qu) of the draft for it. Limits that set nothing, or only count, are left out; nothing is appended when no limit
+// (qu) of the draft for it. Limits that set nothing, only count, or are shadow limits are left out; nothing is appended when no limit
 // remains, and then no field should be sent.
 func AppendPolicy(b []byte, limits []Limit) []byte {
 	first := true

@@ -17,6 +17,8 @@ type ledger struct {
 	// down says that what was used before cannot be had at the moment: nobody waits for it.
 	down atomic.Bool
 
+	// present is the day of the last request, and in the upper half how often it has changed.
+	present  atomic.Uint64
 	accounts *xsync.Map[accountKey, *account]
 
 	// mu guards what follows, and the accounts' own part that says so. No request holds it across a call.
@@ -26,8 +28,8 @@ type ledger struct {
 	// dirty are accounts with something to be saved.
 	dirty []*account
 
-	// flushing is held while the sink is called, sweeping by a sweep.
-	flushing, sweeping sync.Mutex
+	// loading is held while accounts are loaded, flushing while they are saved, sweeping by a sweep.
+	loading, flushing, sweeping sync.Mutex
 }
 
 // UsageOptions say where a [Local] reads and writes what was used of allowances.
@@ -44,7 +46,7 @@ type UsageOptions struct {
 	// used before, and once Source answers, what it says is added.
 	LoadTimeout time.Duration
 	// IdleAfter is how long an account that has been saved may rest in memory; default 5 min. After that the next
-	// request loads it again. Without Source and Sink accounts stay until their month is over.
+	// request loads it again. Without Source and Sink accounts stay until their month has been over for 31 days.
 	IdleAfter time.Duration
 	// Warn is told of allowances that come to 80 % and 100 %, one call at a time, from [Local.Run]; default nobody.
 	Warn func(Warning)
@@ -79,10 +81,49 @@ func newLedger(o UsageOptions) *ledger {
 
 // open returns the living account of a limit's Key. Where there is none it makes one, and has it loaded.
 func (g *ledger) open(limit *Limit, d day) *account {
-	if a, ok := g.accounts.Load(accountKey{limit.Key, d}); ok && !a.dead() {
-		return a
+	turn := g.turnTo(d)
+	a, ok := g.accounts.Load(accountKey{limit.Key, d})
+	if !ok || a.dead() {
+		a = g.create(accountKey{limit.Key, d}, limit.Owner())
 	}
-	return g.create(accountKey{limit.Key, d}, limit.Owner())
+	if a.turn.Load() != turn {
+		g.catchUp(a, turn)
+	}
+	return a
+}
+
+// turnTo makes d the present day and returns the number of times that it has changed: at midnight, and when the clock jumps.
+func (g *ledger) turnTo(d day) (turn uint32) {
+	for {
+		present := g.present.Load()
+		if uint32(present) == uint32(d) {
+			return uint32(present >> 32)
+		}
+		g.present.CompareAndSwap(present, (present>>32+1)<<32|uint64(uint32(d)))
+	}
+}
+
+// catchUp puts in order what an account knows of the other days of its month, after requests came for those.
+//
+//go:noinline
+func (g *ledger) catchUp(a *account, turn uint32) {
+	if g.usage.Source == nil {
+		a.rest.Store(g.otherDays(a))
+	} else {
+		g.mark(a) // the next flush reads it
+	}
+	a.turn.Store(turn)
+}
+
+// otherDays adds up what is in memory of the other days of an account's month: all there is, without a source.
+func (g *ledger) otherDays(a *account) (sum int64) {
+	first := dayOf(PeriodMonth.Start(a.key.day.start()))
+	for d := first; int64(d)*daySeconds < a.monthEnd; d++ {
+		if other, ok := g.accounts.Load(accountKey{a.key.key, d}); ok && d != a.key.day {
+			sum = add(sum, max(other.count.Load(), 0))
+		}
+	}
+	return sum
 }
 
 //go:noinline
@@ -126,28 +167,22 @@ func (g *ledger) enqueue(a *account, b *batch) {
 	}
 }
 
-// carry takes over what an earlier day of the same month knows: then nobody has to wait at midnight.
+// carry takes over what yesterday's account knows: then nobody has to wait at midnight. What the source says comes later and
+// takes its place.
 func (g *ledger) carry(a *account) bool {
-	first := dayOf(PeriodMonth.Start(a.key.day.start()))
-	if first == a.key.day {
-		first-- // yesterday is in another month: that it is in memory says that this process was there all night
+	old, ok := g.accounts.Load(accountKey{a.key.key, a.key.day - 1})
+	if !ok || old.batch.Load() != nil {
+		return false
 	}
-	for d := a.key.day - 1; d >= first; d-- {
-		old, ok := g.accounts.Load(accountKey{a.key.key, d})
-		if !ok {
-			continue
-		}
-		count := old.count.Load()
-		if count == deadCount {
-			continue
-		}
-		if old.monthEnd == a.monthEnd {
-			a.before.Store(add(old.before.Load()+old.base.Load(), max(count, 0)))
-			a.told[PeriodMonth-1].Store(old.told[PeriodMonth-1].Load())
-		}
-		return old.batch.Load() == nil
+	count := old.count.Load()
+	if count == deadCount {
+		return false
 	}
-	return false
+	if old.monthEnd == a.monthEnd {
+		a.rest.Store(add(old.rest.Load()+old.base.Load(), max(count, 0)))
+		a.told[PeriodMonth-1].Store(old.told[PeriodMonth-1].Load())
+	}
+	return true
 }
 
 // charge is one account's part of a Take: the joint room of all allowances with its Key.
@@ -167,7 +202,7 @@ func (a *account) room(limits []Limit, i int) int64 {
 		}
 		m := l.Allowance.Max
 		if l.Allowance.Period == PeriodMonth {
-			m -= a.before.Load()
+			m -= a.rest.Load()
 		}
 		most = min(most, m)
 	}
@@ -247,7 +282,7 @@ func (g *ledger) sweep(now time.Time) (removed int) {
 		case count != a.seen || a.idle.IsZero() || a.idle.After(now):
 			a.seen, a.idle = count, now
 			return true
-		case g.usage.Sink == nil && now.Unix() < a.monthEnd+daySeconds: // a day's margin, for a clock that is set back
+		case g.usage.Sink == nil && now.Unix() < a.monthEnd+31*daySeconds: // a margin, for a clock that is set back
 			return true
 		case g.usage.Sink != nil && (now.Sub(a.idle) < g.usage.IdleAfter || !g.settled(a, count)):
 			return true

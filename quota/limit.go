@@ -60,7 +60,7 @@ type Limit struct {
 	Allowance Allowance
 	// Concurrent is how many requests may be in flight at once, from 1 to [MaxRequests]; 0 is no limit.
 	Concurrent int64
-	// Shadow limits count and report (Status.Exceeded), but never refuse.
+	// Shadow limits count and report (Status.Exceeded), but never refuse, and are not told to clients.
 	Shadow bool
 }
 
@@ -89,9 +89,9 @@ func (l *Limit) Size() int64 {
 	return l.Concurrent
 }
 
-// reported reports whether the limit is told to clients: it is one, and it has a number.
+// reported reports whether the limit is told to clients: it has a number, and it can refuse.
 func (l *Limit) reported() bool {
-	return !l.Rate.IsZero() || l.Allowance.Max > 0 || l.Concurrent > 0
+	return !l.Shadow && (!l.Rate.IsZero() || l.Allowance.Max > 0 || l.Concurrent > 0)
 }
 
 // Never is the RetryAfter of a request that costs more than the burst: however long the client waits, it cannot pass.
@@ -124,7 +124,7 @@ type Status struct {
 func Tightest(limits []Limit, statuses []Status) int {
 	best := -1
 	for i := range limits {
-		if !limits[i].reported() || limits[i].Shadow {
+		if !limits[i].reported() {
 			continue
 		}
 		if best < 0 || tighter(&statuses[i], &statuses[best]) {

@@ -39,6 +39,8 @@ func (g *ledger) await(b *batch) {
 // loadAll loads what there is to load. It returns the error of the first attempt that fails; what is not loaded then
 // stays on the list.
 func (g *ledger) loadAll(ctx context.Context) error {
+	g.loading.Lock()
+	defer g.loading.Unlock()
 	for {
 		g.mu.Lock()
 		if len(g.batches) == 0 {
@@ -92,20 +94,16 @@ func (a *account) begin(u Usage) {
 		a.own, a.saved = u.Own, u.Own
 	}
 	a.learn(u)
-	// What was passed before is not told again.
-	for i := range a.told {
-		if Period(i+1) == PeriodDay || u.Before >= a.before.Load() {
-			a.told[i].Store(0)
-		}
+	if a.batch.Swap(nil) != nil { // not carried over from yesterday: what was passed before is not told again
+		a.told[PeriodDay-1].Store(0)
+		a.told[PeriodMonth-1].Store(0)
 	}
-	a.batch.Store(nil)
 }
 
-// learn takes over what others have used. The caller holds the ledger's mu.
+// learn takes over what others have used, and all in the other days of the month. The caller holds the ledger's mu.
 func (a *account) learn(u Usage) {
 	a.base.Store(a.own + u.Others)
-	// What was carried over from yesterday may be ahead of what is recorded.
-	a.before.Store(max(a.before.Load(), u.Before))
+	a.rest.Store(u.Rest)
 }
 
 // loadLoop loads until ctx ends.

@@ -3,7 +3,7 @@ package quota
 import "time"
 
 // inline is the number of limits that a Take can look at without allocating.
-const inline = 8
+const inline = 12
 
 // bucket is one limit's part of a Take under way.
 type bucket struct {

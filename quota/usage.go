@@ -19,8 +19,8 @@ type Account struct {
 type Usage struct {
 	// Own is what this node has recorded for the day, Others what all others have.
 	Own, Others int64
-	// Before is what all nodes have recorded for the earlier days of the same month.
-	Before int64
+	// Rest is what all nodes have recorded for the other days of the same month.
+	Rest int64
 }
 
 // Record is what this node has counted for an [Account] all in all: not a difference, so that to record it twice is to

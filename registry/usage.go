@@ -37,8 +37,8 @@ type UsageAccount struct {
 type UsageTotals struct {
 	// Own is what the node that asks has recorded for the day, Others what all others have.
 	Own, Others int64
-	// Before is what all nodes have recorded for the earlier days of the same month.
-	Before int64
+	// Rest is what all nodes have recorded for the other days of the same month.
+	Rest int64
 }
 
 // UsageRecord is what a node has counted for an account all in all, from 0 to [MaxQuota].
@@ -47,7 +47,7 @@ type UsageRecord struct {
 	Used int64
 }
 
-// row returns the account as the columns that name it, and the start of its month.
+// row returns the account as the columns that name it, and the start of its month and of the next.
 func (a *UsageAccount) row() ([]any, error) {
 	metric := a.Metric
 	if metric == "" {
@@ -61,7 +61,7 @@ func (a *UsageAccount) row() ([]any, error) {
 	}
 	day := startOfDay(a.Day)
 	month := day.AddDate(0, 0, 1-day.Day())
-	return []any{a.Tenant.String(), idOrEmpty(a.Environment), idOrEmpty(a.APIKey), metric, formatTime(day), formatTime(month)}, nil
+	return []any{a.Tenant.String(), idOrEmpty(a.Environment), idOrEmpty(a.APIKey), metric, formatTime(day), formatTime(month), formatTime(month.AddDate(0, 1, 0))}, nil
 }
 
 // startOfDay returns the first instant of the day in UTC.
@@ -93,7 +93,7 @@ const accountOf = `organization_id = j.value->>0 AND environment_id = j.value->>
 const selectUsage = `SELECT j.key,
   (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node = ?2),
   (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node <> ?2),
-  (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start >= j.value->>5 AND period_start < j.value->>4)
+  (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start >= j.value->>5 AND period_start < j.value->>6 AND period_start <> j.value->>4)
  FROM json_each(?1) j`
 
 // LoadUsage returns what is recorded of each account, in the same order: one query for all of them. Errors wrap
@@ -114,7 +114,7 @@ func (s *Store) LoadUsage(ctx context.Context, node string, accounts []UsageAcco
 	scan := func(rows *sql.Rows) error {
 		var i int
 		var t UsageTotals
-		if err := rows.Scan(&i, &t.Own, &t.Others, &t.Before); err != nil {
+		if err := rows.Scan(&i, &t.Own, &t.Others, &t.Rest); err != nil {
 			return err
 		}
 		if i < 0 || i >= len(totals) {
@@ -130,7 +130,7 @@ func (s *Store) LoadUsage(ctx context.Context, node string, accounts []UsageAcco
 }
 
 const upsertUsage = `INSERT INTO sys_usage (organization_id, environment_id, api_key_id, metric, period, period_start, node, used)
- SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, 'day', j.value->>4, ?2, j.value->>6
+ SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, 'day', j.value->>4, ?2, j.value->>7
  FROM json_each(?1) j WHERE EXISTS (SELECT 1 FROM sys_organization WHERE id = j.value->>0)
  ON CONFLICT DO UPDATE SET used = excluded.used, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE excluded.used > used`
 
