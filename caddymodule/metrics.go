@@ -37,7 +37,7 @@ const (
 
 // registerMetrics adds the metrics to the registry of a configuration.
 func registerMetrics(reg *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricCache} {
+	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricCache, metricFleet} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -23,7 +23,7 @@ var runtimes = caddy.NewUsagePool()
 // decides about options.
 type runtime struct {
 	cache  *cache.Cache
-	quota  *quota.Local
+	quota  *limiter
 	source *storeSwitch
 	usage  *usageBook
 	// nodeDir is where the gateway keeps the name under which it counts usage.
@@ -67,7 +67,7 @@ func newRuntime(o cache.Options) *runtime {
 	}
 	rt.logger = slog.New(rt.log)
 	rt.usage = &usageBook{source: rt.source}
-	rt.quota = quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})
+	rt.quota = &limiter{Local: quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})}
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	o.Logger = rt.logger
 	rt.cache = cache.New(rt.source, o)
