@@ -32,17 +32,27 @@ func (s *Store) ask(now time.Time, cost int64, limits []quota.Limit, out []quota
 		s.awaitFirst()
 	}
 	at := s.at(now)
-	if !s.settle(claims, at) {
-		err := errLost
-		if s.link.up.Load() {
-			err = s.fill(claims, limits, at)
-		}
-		if err != nil {
-			s.returnTaken(claims)
-			return s.without(now, at, cost, limits, out)
-		}
-		at = max(at, s.clock())
+	if s.settle(claims, at) {
+		return s.conclude(now, at, cost, claims, limits, out)
 	}
+	return s.askMore(now, at, cost, slices.Clone(claims), limits, out)
+}
+
+// askMore goes on where the leases do not decide. The claims are its own: they outlive the caller's stack.
+func (s *Store) askMore(now time.Time, at, cost int64, claims []claim, limits []quota.Limit, out []quota.Status) bool {
+	err := errLost
+	if s.link.up.Load() {
+		err = s.fill(claims, limits, at)
+	}
+	if err != nil {
+		s.returnTaken(claims)
+		return s.without(now, at, cost, limits, out)
+	}
+	return s.conclude(now, max(at, s.clock()), cost, claims, limits, out)
+}
+
+// conclude decides when every claim is known to be taken or full, or one is full that refuses.
+func (s *Store) conclude(now time.Time, at, cost int64, claims []claim, limits []quota.Limit, out []quota.Status) bool {
 	allowed := true
 	for i := range claims {
 		allowed = allowed && (!claims[i].full || claims[i].soft)
