@@ -113,6 +113,7 @@ func simulate(ctx context.Context, server *redis.Server, c config) ([]result, er
 	)
 	// The stores are there before the traffic begins, as gateways are that start one after the other.
 	open := func(n *node) error {
+		var err error
 		n.store, err = fleet.New(fleet.Options{Address: address, Mode: c.mode, Now: n.now, Timeout: c.timeout, Prefix: fmt.Sprintf("sim%d:", c.nodes)})
 		if err != nil {
 			return err
