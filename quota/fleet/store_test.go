@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 			return "rediss://gate:p%2520x@" + s.Addr() + "/0", config, []*redis.Server{s}
 		},
 		"cluster": func(t *testing.T) (string, *tls.Config, []*redis.Server) {
-			nodes := redis.StartCluster(t)
+			nodes := redis.StartCluster(t, redis.Options{User: "gate", Password: "secret", Rights: rights + " +cluster +flushall"})
 			return redis.ClusterURL(nodes), nil, nodes
 		},
 	} {
@@ -86,7 +86,7 @@ func TestWrongCredentials(t *testing.T) {
 // Promise: one shard of a cluster that hangs concerns the tenants that are there, and costs even them no more than the
 // timeout now and then.
 func TestShardLost(t *testing.T) {
-	nodes := redis.StartCluster(t)
+	nodes := redis.StartCluster(t, redis.Options{})
 	s := newStoreAt(t, redis.ClusterURL(nodes), func(o *Options) { o.Timeout = 300 * time.Millisecond })
 	rate, out := mustRate(t, 100_000, time.Second, 0), make([]quota.Status, 1)
 	for n := range 30 {

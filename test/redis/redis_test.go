@@ -46,7 +46,7 @@ func TestServerTLS(t *testing.T) {
 // Promise: a cluster of three forms in a few seconds, and each node serves its slots only.
 func TestCluster(t *testing.T) {
 	began := time.Now()
-	nodes := StartCluster(t)
+	nodes := StartCluster(t, Options{})
 	t.Logf("formed in %v", time.Since(began))
 	served := 0
 	for _, s := range nodes {

@@ -26,13 +26,13 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-// ClusterURL is the address of a cluster as a gateway is given it.
+// ClusterURL is the address of a cluster as a gateway is given it, with the user and the password if there are any.
 func ClusterURL(nodes []*Server) string {
-	list := make([]string, len(nodes))
-	for i, s := range nodes {
-		list[i] = s.addr
+	url := nodes[0].URL()
+	for _, s := range nodes[1:] {
+		url += "," + s.addr
 	}
-	return "redis://" + strings.Join(list, ",")
+	return url
 }
 
 // CA returns the certificates with which a client checks the server's.
@@ -90,13 +90,15 @@ func (s *Server) Scripts(t testing.TB) int {
 	return total
 }
 
-// StartCluster starts a cluster of three primaries, without replicas, and waits until all of them know all slots.
-func StartCluster(t testing.TB) []*Server {
+// StartCluster starts a cluster of three primaries, without replicas, and waits until all of them know all slots. The
+// rights of a user must include those to set it up: +cluster.
+func StartCluster(t testing.TB, o Options) []*Server {
 	t.Helper()
 	const nodes, slots = 3, 16384
 	list := make([]*Server, nodes)
+	o.Cluster, o.Args = true, append([]string{"--cluster-node-timeout", "2000"}, o.Args...)
 	for i := range list {
-		list[i] = Start(t, Options{Cluster: true, Args: []string{"--cluster-node-timeout", "2000"}})
+		list[i] = Start(t, o)
 		first, last := i*slots/nodes, (i+1)*slots/nodes-1
 		list[i].Must(t, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
 		list[i].Must(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
