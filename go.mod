@@ -5,13 +5,16 @@ go 1.26.0
 require (
 	github.com/MicahParks/jwkset v0.11.3 // reads the keys of a JWK Set
 	github.com/caddyserver/caddy/v2 v2.11.9 // the server that this is a part of
+	github.com/coder/websocket v1.8.12 // tests only: both ends of WebSockets
 	github.com/dunglas/httpsfv v1.1.1 // tests only: reads the structured fields that quota writes
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
 	github.com/google/uuid v1.6.0 // ids, version 7
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // order of use in the cache
+	github.com/miekg/dns v1.1.73 // tests only: a name server
 	github.com/prometheus/client_golang v1.24.1 // metrics, in Caddy's own registry
 	github.com/prometheus/client_model v0.6.3 // tests only: reads metrics back
 	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the cache's index, read without locks
+	github.com/quic-go/quic-go v0.63.0 // tests only: a client that speaks HTTP/3
 	github.com/redis/rueidis v1.0.79 // quotas across gateways: the fastest Redis client of those measured, pipelines by itself
 	github.com/spf13/cobra v1.10.2 // subcommands of Caddy's command line
 	github.com/tursodatabase/libsql-client-go v0.0.0-20260528064733-9d5d30a29a60 // the registry: files, sqld, Turso
@@ -53,7 +56,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/chzyer/readline v1.5.1 // indirect
 	github.com/cloudflare/circl v1.6.5 // indirect
-	github.com/coder/websocket v1.8.12 // indirect
 	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/dgraph-io/badger v1.6.2 // indirect
@@ -94,7 +96,6 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mgutz/ansi v0.0.0-20200706080929-d51e80ef957d // indirect
 	github.com/mholt/acmez/v3 v3.1.7 // indirect
-	github.com/miekg/dns v1.1.73 // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
 	github.com/mitchellh/go-ps v1.0.0 // indirect
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect
@@ -108,7 +109,6 @@ require (
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
-	github.com/quic-go/quic-go v0.63.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/rs/xid v1.6.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect

@@ -138,7 +138,7 @@ func (rt *runtime) apply(a *activation) {
 	rt.source.current.Store(a.store)
 	rt.quota.use(a.fleet)
 	o := a.options
-	o.Logger = rt.logger
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache.SetOptions(o)
 	rt.applySessionTable(a)
 }

@@ -39,6 +39,10 @@ type App struct {
 	// Upstreams serve everything that has no upstream of its own: "host:port", "https://host[:port]" or "pool:NAME".
 	// Default: none.
 	Upstreams []string `json:"upstreams,omitempty"`
+	// Context says how the token of `inject context` is signed. Default: see there.
+	Context *Context `json:"context,omitempty"`
+	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
+	Domains *Domains `json:"domains,omitempty"`
 
 	// Quota is where quotas are counted that hold across several gateways. Default: in this process.
 	Quota *Quota `json:"quota,omitempty"`
@@ -58,6 +62,10 @@ type App struct {
 
 	sessionTable *registry.SessionTable // nil: none
 
+	signing      *signing      // nil: nobody asks for it
+	signingKey   string        // empty: nothing acquired
+	verification *verification // nil: not started, or off
+
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
 
@@ -70,7 +78,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Quota.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check(), a.Quota.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -95,6 +103,11 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	if err := a.acquire(); err != nil {
 		return err
+	}
+	if a.Context != nil { // else when a handler asks for it
+		if _, err := a.contextSigner(); err != nil {
+			return err
+		}
 	}
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
@@ -167,15 +180,22 @@ func (a *App) Validate() error {
 
 // Start writes plans and imports into the registry and makes this configuration the one that decides.
 func (a *App) Start() error {
+	if err := a.signing.attach(a); err != nil {
+		return err
+	}
 	shared, err := a.startFleet()
 	if err != nil {
 		return err
 	}
-	act := &activation{store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter, fleet: shared}
+	act := &activation{
+		store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter,
+		fleet: shared,
+	}
 	if err := a.runtime.activate(act); err != nil {
 		return errors.Join(err, a.stopFleet())
 	}
 	a.activation = act
+	a.verification = a.Domains.start(a)
 	for _, is := range a.issuers {
 		is.attach(a, a.logger.Handler())
 	}
@@ -191,6 +211,8 @@ func (a *App) follow(is *issuer) {
 
 // Stop ends what Start began. The runtime lives on while another configuration uses it.
 func (a *App) Stop() error {
+	a.signing.detach(a)
+	a.verification.stop()
 	for _, is := range a.issuers {
 		is.detach(a)
 	}
@@ -204,9 +226,10 @@ func (a *App) Stop() error {
 // Cleanup gives back what Provision acquired, and only that. Requests that are still inside a handler keep their
 // references.
 func (a *App) Cleanup() error {
-	var err error
+	err := a.releaseSigner()
 	if a.runtimeKey != "" {
-		_, err = runtimes.Delete(a.runtimeKey)
+		_, err2 := runtimes.Delete(a.runtimeKey)
+		err = errors.Join(err, err2)
 		a.runtimeKey = ""
 	}
 	if a.storeKey != "" {

@@ -31,6 +31,13 @@ import (
 //			negative_size <entries>
 //			hot_set       <file>|off
 //		}
+//		domains off|{
+//			verify        dns|http...
+//			resolver      <address>
+//			interval      <duration>
+//			http_port     <port>
+//			allow_private
+//		}
 //		plan <name> {
 //			requests    <n>/s|m|h [burst <n>]
 //			requests    <n>/day|month
@@ -47,6 +54,14 @@ import (
 //			on_loss  local|allow|deny
 //			timeout  <duration>
 //			prefix   <prefix>
+//		}
+//		context {
+//			key      <files or directories...>
+//			secret   <secret>
+//			issuer   <name>
+//			audience <names...>
+//			lifetime <duration>
+//			size     <tokens>
 //		}
 //	}
 //
@@ -91,6 +106,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 			checks = append(checks, placedCheck{at, a.Cache.check})
+		case "domains":
+			if err := a.unmarshalDomains(d); err != nil {
+				return err
+			}
 		case "plan":
 			var p Plan
 			if err := p.unmarshal(d); err != nil {
@@ -123,6 +142,15 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				_, err = expandUpstreams(a.Upstreams, pools)
 				return err
 			}})
+		case "context":
+			if a.Context != nil {
+				return d.Err("context is given twice")
+			}
+			a.Context = new(Context)
+			if err := a.Context.unmarshal(d); err != nil {
+				return err
+			}
+			checks = append(checks, placedCheck{at, a.Context.check})
 		case "quota":
 			if a.Quota != nil {
 				return d.Err("quota is given twice")
@@ -133,7 +161,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			checks = append(checks, placedCheck{at, a.Quota.check})
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, plan, pool, upstream and quota", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream, context and quota", option)
 		}
 	}
 	for i := range checks {

@@ -65,8 +65,17 @@ var benchCases = []struct {
 	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
 	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
 	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8, benchHandler},
-	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 8, benchTokenHandler},
-	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 7, benchTokenHandler},
+	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 6, benchTokenHandler},
+	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 5, benchTokenHandler},
+	{"curl,token,member", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 6, benchTokenMemberHandler},
+	{"curl,session", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 6, benchSessionHandler},
+	{"curl,session,member", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 6, benchSessionMemberHandler},
+	{"curl,session table", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 6, benchTableHandler},
+	{"curl,session table,member", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 6, benchTableMemberHandler},
+	{"browser,session,member", "acme.app.example.com", browserSessionHeader, &caddyhttp.Server{}, 5, benchSessionMemberHandler},
+	{"curl,key", "acme.app.example.com", keyHeader, &caddyhttp.Server{}, 7, benchKeyHandler},
+	{"curl,key,member", "acme.app.example.com", userKeyHeader, &caddyhttp.Server{}, 7, benchKeyHandler},
+	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchContextHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without

@@ -9,6 +9,9 @@
 //   - the sources in the namespace `tenants.sources`: [Subdomain], [Domain], [Path], [Header], [Query], [JWT],
 //     [Placeholder], [Default], and whatever guests somebody registers there.
 //   - [MatchTenant], the matcher `tenant`, and [Upstreams], `dynamic tenant` of `reverse_proxy`.
+//   - [TenantKeys], the handler `tenant_keys`: the public keys of the token that `inject context` sends.
+//   - [TLSPermission], `permission tenant` of `on_demand_tls`, for certificates of tenants' own domains; the app verifies
+//     who owns them ([Domains]).
 //   - the placeholders {tenant.*}, the log fields tenant, environment, tenant_source and tenant_refusal, and the metrics
 //     tenantgate_*.
 //   - the command `tenant` with the subcommands import and export.

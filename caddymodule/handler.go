@@ -67,6 +67,7 @@ type Handler struct {
 	exemptSets caddyhttp.MatcherSets
 	owned      *ownedHeaders
 	injections []injection
+	signing    *signing // nil without inject context
 	passErrors bool
 	xRateLimit bool
 	outcomes   *outcomes
@@ -156,6 +157,11 @@ func (h *Handler) build(modules []any) error {
 	}
 	if h.injections, err = h.Inject.plan(); err != nil {
 		return fmt.Errorf("inject: %w", err)
+	}
+	if h.Inject != nil && h.Inject.Context {
+		if h.signing, err = h.app.contextSigner(); err != nil {
+			return err
+		}
 	}
 	h.owned = newOwnedHeaders(h.injections)
 	if h.passErrors, err = parseErrors(h.Errors); err != nil {

@@ -31,7 +31,7 @@ func init() {
 //		require   authenticated
 //		require   member|role env_viewer|env_user|env_maker|env_admin
 //		exempt    <paths or @matchers...>
-//		inject    [database] {
+//		inject    [database] [context] {
 //			<header> <new-name>
 //			-<header>
 //		}
@@ -230,10 +230,10 @@ func (p *handlerParser) injection() error {
 		switch {
 		case p.Val() == "database" && !in.Database:
 			in.Database = true
-		case p.Val() == "context":
-			return p.Err("this version does not sign a context token; leave inject context out")
+		case p.Val() == "context" && !in.Context:
+			in.Context = true
 		default:
-			return p.Errf("inject can only be followed by database, once, and a block; not %q", p.Val())
+			return p.Errf("inject can only be followed by database and context, once each, and a block; not %q", p.Val())
 		}
 	}
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
@@ -266,8 +266,8 @@ func (p *handlerParser) injection() error {
 	if _, err := in.plan(); err != nil {
 		return at.WrapErr(err)
 	}
-	if !in.Database && in.Headers == nil {
-		return at.Err("inject needs database or a block")
+	if !in.Database && !in.Context && in.Headers == nil {
+		return at.Err("inject needs database, context or a block")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ const (
 	factTenantSchema
 	factUserID
 	factUserRole
+	factTenantContext
 	factCount
 )
 
@@ -43,6 +44,7 @@ var factNames = [factCount]string{
 	factTenantSchema:      "X-Tenant-Schema",
 	factUserID:            "X-User-ID",
 	factUserRole:          "X-User-Role",
+	factTenantContext:     "X-Tenant-Context",
 }
 
 // Inject says what goes upstream about the tenant.
@@ -50,9 +52,12 @@ type Inject struct {
 	// Database also sends X-Tenant-Database and X-Tenant-Schema, the names of the environment's data plane. Neither
 	// is a secret. Default: false.
 	Database bool `json:"database,omitempty"`
+	// Context also sends X-Tenant-Context, a token over the same facts that the gateway signs; see [Context]. With
+	// Database it names the data plane, too. Default: false.
+	Context bool `json:"context,omitempty"`
 	// Headers renames headers: the key is the default name (X-Tenant-ID, X-Tenant-Slug, X-Tenant-Name, X-Tenant-Plan,
 	// X-Tenant-Isolation, X-Environment-ID, X-Environment-Slug, X-Environment-Type, X-Environment-Region,
-	// X-Tenant-Database, X-Tenant-Schema, X-User-ID, X-User-Role), the value is the name to send; an empty value means
+	// X-Tenant-Database, X-Tenant-Schema, X-User-ID, X-User-Role, X-Tenant-Context), the value is the name to send; an empty value means
 	// that the header is not sent. Both names are stripped from what clients send. Default: no renaming.
 	Headers map[string]string `json:"headers,omitempty"`
 }
@@ -70,6 +75,9 @@ func (in *Inject) plan() ([]injection, error) {
 	if in == nil || !in.Database {
 		names[factTenantDatabase], names[factTenantSchema] = "", ""
 	}
+	if in == nil || !in.Context {
+		names[factTenantContext] = ""
+	}
 	if in != nil {
 		for from, to := range in.Headers {
 			f, err := factByHeader(from)
@@ -78,6 +86,9 @@ func (in *Inject) plan() ([]injection, error) {
 			}
 			if (f == factTenantDatabase || f == factTenantSchema) && !in.Database {
 				return nil, fmt.Errorf("%s is only sent with \"inject database\"", from)
+			}
+			if f == factTenantContext && !in.Context {
+				return nil, fmt.Errorf("%s is only sent with \"inject context\"", from)
 			}
 			if to != "" {
 				if err := checkHeaderName(to); err != nil {

@@ -13,7 +13,11 @@ func (h *Handler) inject(r *http.Request, st *state) {
 	header := roomFor(r.Header, len(h.injections))
 	r.Header = header
 	for _, in := range h.injections {
-		if v := st.fact(in.fact); v != "" {
+		v := st.fact(in.fact)
+		if in.fact == factTenantContext {
+			v = h.contextToken(st)
+		}
+		if v != "" {
 			header[in.key] = st.one(v)
 		}
 	}

@@ -57,10 +57,6 @@ func TestStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if lines := s.logged("stores but does not enforce"); len(lines) != 2 ||
-		!strings.Contains(lines[0], `["maxApiCallsPerMonth","maxConcurrentRequests"]`) {
-		t.Errorf("one line per start should name the quotas that are not enforced: %q", lines)
-	}
 	if n := references(); n != 0 {
 		t.Errorf("%d runtimes are left after the last stop", n)
 	}

@@ -22,6 +22,14 @@ var (
 		Namespace: "tenantgate", Name: "quota_refusals_total",
 		Help: "Requests refused because a limit was used up, by the limit that refused.",
 	}, []string{"policy"})
+	metricStreamsOpen = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "tenantgate", Name: "streams_open",
+		Help: "WebSockets and other upgraded connections, responses that were flushed, and long transfers, in progress.",
+	})
+	metricStreamsClosed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "tenantgate", Name: "streams_closed_total",
+		Help: "Streams that the gateway has closed, by the code of the refusal that a new request would get, or going_away.",
+	}, []string{"code"})
 	metricQuotaShadows = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "tenantgate", Name: "quota_shadow_exceeded_total",
 		Help: "Requests that a shadow limit would have refused, by the limit.",
@@ -37,7 +45,10 @@ const (
 
 // registerMetrics adds the metrics to the registry of a configuration.
 func registerMetrics(reg *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricCache, metricFleet} {
+	for _, c := range []prometheus.Collector{
+		metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricStreamsOpen, metricStreamsClosed, metricCache, metricPermissions,
+		metricDomainChecks, metricNames, metricFleet,
+	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -25,7 +25,12 @@ type runtime struct {
 	cache  *cache.Cache
 	quota  *limiter
 	source *storeSwitch
-	usage  *usageBook
+	// listeners are told what changes in the registry; streams is one of them.
+	listeners changeListeners
+	streams   *streams
+
+	names nameIndex
+	usage *usageBook
 	// nodeDir is where the gateway keeps the name under which it counts usage.
 	nodeDir string
 	log     *logSwitch
@@ -69,7 +74,9 @@ func newRuntime(o cache.Options) *runtime {
 	rt.usage = &usageBook{source: rt.source}
 	rt.quota = &limiter{Local: quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})}
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
-	o.Logger = rt.logger
+	rt.streams = newStreams(rt.logger)
+	rt.onChanges(rt.streams.changed)
+	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache = cache.New(rt.source, o)
 	return rt
 }
@@ -78,6 +85,7 @@ func newRuntime(o cache.Options) *runtime {
 func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
+	rt.streams.abandon(abandonAfter)
 	rt.stopUsage()
 	retireStats(rt.cache.Stats())
 	return nil
@@ -107,6 +115,7 @@ func (rt *runtime) run() {
 	rt.loops.Go(rt.trim)
 	rt.loops.Go(rt.retryPending)
 	rt.loops.Go(rt.followSessions)
+	rt.streams.run(rt.ctx, &rt.loops)
 	rt.ready.Store(true)
 	close(rt.readyC)
 }

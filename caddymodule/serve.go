@@ -48,15 +48,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if st.slots != 0 {
 		defer h.releaseSlots(st)
 	}
-	if st.writer.ResponseWriter != nil {
-		w = &st.writer
-	}
 	h.inject(r, st)
 	st.logFields(r)
 	st.spanAttributes(r)
 	h.outcomes.admit(st.decision.Source)
 	h.router.Rewrite(r, &st.decision)
-	return next.ServeHTTP(w, r)
+	return h.forward(w, r, st, next)
 }
 
 var errNotStarted = errors.New("the app has not started yet")
@@ -68,6 +65,7 @@ func (h *Handler) newState(r *http.Request) *state {
 	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
 	client, _ := vars[caddyhttp.ClientIPVarKey].(string)
 	st := &state{app: h.app, handler: h, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
+	st.generation = h.runtime.streams.generation.Load()
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl != nil {
 		st.request.Placeholders = repl

@@ -16,7 +16,10 @@ const stateVar = "tenantgate"
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
-// state is all that the gateway knows about a request. It is one allocation of 448 bytes, and everything that lasts as
+// moreFacts is how many more there is room for: the user's id and role, or the signed context.
+const moreFacts = 2
+
+// state is all that the gateway knows about a request. It is one allocation of 704 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
@@ -32,12 +35,14 @@ type state struct {
 	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
 	ids string
 
-	// writer is used only when a limit applies.
-	writer limitWriter
+	// writer is the response's, from the next handler on.
+	writer streamWriter
+	// generation is how many changes of the registry were heard of before the request was routed.
+	generation uint64
 
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
-	values [defaultFacts]string
+	values [defaultFacts + moreFacts]string
 	used   uint8
 
 	// slots says at which levels the request has taken a slot of a limit of concurrency; see level.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/tenantgate/tenantgate/cache"
 	"github.com/tenantgate/tenantgate/quota"
 	"github.com/tenantgate/tenantgate/registry"
 )
@@ -124,4 +126,53 @@ func TestQuotaEvent(t *testing.T) {
 		defer recorder.mu.Unlock()
 		return fmt.Sprint(recorder.seen) == want
 	})
+}
+
+// TestUsageWithoutRegistry keeps the promise that a clean stop loses nothing while the registry is away: what was counted is in
+// the registry after the next start with it.
+func TestUsageWithoutRegistry(t *testing.T) {
+	day := quota.PeriodDay.Start(time.Now())
+	limits := []quota.Limit{{Key: quota.Key{Scope: quota.ScopeTenant, ID: acmeID}, Allowance: quota.Allowance{Period: quota.PeriodMonth}}}
+	dir := t.TempDir()
+	begin := func() *runtime {
+		rt := newRuntime(cache.Options{})
+		rt.nodeDir = dir
+		rt.startUsage()
+		return rt
+	}
+	away := begin() // no store at all
+	for range 7 {
+		away.quota.Take(time.Now(), 1, limits, make([]quota.Status, 1))
+	}
+	node := away.usage.node
+	if err := away.Destruct(); err != nil {
+		t.Fatal(err)
+	}
+
+	store, err := registry.Open(registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "tenants.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	document := `{"tenants": [{"id": "` + acmeID.String() + `", "slug": "acme", "name": "Acme", "plan": "free"}]}`
+	if _, err := store.Import(t.Context(), strings.NewReader(document), registry.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	account := registry.UsageAccount{Tenant: acmeID, Day: day}
+	if err := store.SaveUsage(t.Context(), node, []registry.UsageRecord{{UsageAccount: account, Used: 5}}); err != nil {
+		t.Fatal(err)
+	}
+	back := begin()
+	back.source.current.Store(&pooledStore{store: store})
+	back.quota.Take(time.Now(), 1, limits, make([]quota.Status, 1))
+	if err := back.Destruct(); err != nil {
+		t.Fatal(err)
+	}
+	totals, err := store.LoadUsage(t.Context(), node, []registry.UsageAccount{account})
+	if err != nil || totals[0].Own != 5+7+1 || back.usage.node != node {
+		t.Errorf("%+v under the name %s, %v; want 13 under %s", totals, back.usage.node, err, node)
+	}
 }

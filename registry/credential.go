@@ -98,7 +98,7 @@ const (
 	selectSession = `SELECT id, user_id, expires_at, coalesce(authenticated_at, created_at), mfa, sso, token_hash,
   active_organization_id, active_environment_id
   FROM sys_session WHERE token_hash = ?1 AND revoked_at IS NULL AND julianday(expires_at) > julianday(?2)`
-	selectMember = `SELECT role FROM sys_environment_member WHERE environment_id = ?1 AND user_id = ?2`
+	selectMembership = `SELECT role FROM sys_environment_member WHERE environment_id = ?1 AND user_id = ?2`
 )
 
 // resolveCredential is Resolve for the keys of credentials. It asks twice: what the key is, and what it leads to. A key
@@ -175,12 +175,12 @@ func (s *Store) apiKey(ctx context.Context, hash string) (*Credential, Reference
 	}
 	if expires.String != "" {
 		if c.ExpiresAt, err = parseTime(expires.String); err != nil {
-			return nil, Reference{}, s.unreadable("an API key's expires_at", err)
+			return nil, Reference{}, s.unreadableCredential("an API key's expires_at", err)
 		}
 	}
 	if scopes.String != "" {
 		if err := json.Unmarshal([]byte(scopes.String), &c.Scopes); err != nil {
-			return nil, Reference{}, s.unreadable("an API key's scopes", err)
+			return nil, Reference{}, s.unreadableCredential("an API key's scopes", err)
 		}
 	}
 	return &c, Reference{Kind: KindEnvironmentID, Key: environment}, nil
@@ -200,10 +200,10 @@ func (s *Store) session(ctx context.Context, hash string) (*Credential, Referenc
 		return nil, Reference{}, err
 	}
 	if c.ExpiresAt, err = parseTime(expires); err != nil {
-		return nil, Reference{}, s.unreadable("a session's expires_at", err)
+		return nil, Reference{}, s.unreadableCredential("a session's expires_at", err)
 	}
 	if c.SignedInAt, err = parseTime(signedIn); err != nil {
-		return nil, Reference{}, s.unreadable("a session's authenticated_at", err)
+		return nil, Reference{}, s.unreadableCredential("a session's authenticated_at", err)
 	}
 	return &c, c.activeReference(organization.String, environmentID.String), nil
 }
@@ -224,7 +224,7 @@ func (c *Credential) activeReference(tenant, environment string) Reference {
 // member returns the membership of a user in the environment of that id.
 func (s *Store) member(ctx context.Context, user, environment string) (*Credential, Reference, error) {
 	var role string
-	found, err := s.row(ctx, []any{&role}, selectMember, environment, user)
+	found, err := s.row(ctx, []any{&role}, selectMembership, environment, user)
 	if err != nil || !found {
 		return nil, Reference{}, err
 	}
@@ -242,7 +242,7 @@ func (c *Credential) setRole(r Role) {
 // equalHash compares what the registry returned with what was asked for, in constant time.
 func equalHash(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// unreadable is the error for a record that another writer left in a form that nobody can read.
-func (s *Store) unreadable(what string, err error) error {
+// unreadableCredential is the error for a record that another writer left in a form that nobody can read.
+func (s *Store) unreadableCredential(what string, err error) error {
 	return s.unavailable(fmt.Sprintf("it holds a record that cannot be read: %s: %v", what, err))
 }

@@ -107,7 +107,7 @@ func TestResolveNoCredential(t *testing.T) {
 // Promise: no lookup of a credential reads a table from end to end.
 func TestCredentialsUseIndexes(t *testing.T) {
 	s := migrated(t, Options{URL: "file:" + t.TempDir() + "/registry.db"})
-	for _, query := range []string{selectAPIKey, selectSession, selectMember} {
+	for _, query := range []string{selectAPIKey, selectSession, selectMembership} {
 		for _, detail := range explain(t, s, query) {
 			if len(detail) >= 4 && detail[:4] == "SCAN" {
 				t.Errorf("%s: %s", query, detail)

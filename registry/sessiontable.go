@@ -146,7 +146,7 @@ func (s *Store) tableSession(ctx context.Context, token string) (*Credential, Re
 	}
 	c := &Credential{User: anyText(user)}
 	if c.ExpiresAt, err = sessionTime(expires); err != nil {
-		return nil, Reference{}, s.unreadable("a session's "+q.table.Expires, err)
+		return nil, Reference{}, s.unreadableCredential("a session's "+q.table.Expires, err)
 	}
 	if c.Expired(s.now()) || c.User == "" {
 		return nil, Reference{}, nil

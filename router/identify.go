@@ -21,7 +21,9 @@ type candidate struct {
 	res     *registry.Resolved
 	missing *registry.NotFoundError
 	failure *Refusal
-	// credential is what the registry knows of a session or an API key.
+	// proof is the reference of a session or an API key, also where it names no tenant, and credential what the registry
+	// knows of it.
+	proof      registry.Reference
 	credential *registry.Credential
 	// agrees says that the candidate was found to mean the tenant that is decided on.
 	agrees bool
@@ -33,16 +35,20 @@ func (c *candidate) namesTenant() bool { return c.yield.Reference.Kind != regist
 // namesEnvironment reports whether the candidate says which environment is meant: by name, or because its key belongs to
 // one environment, as a domain or an API key does. A bare tenant does not: its default environment stands in.
 func (c *candidate) namesEnvironment() bool {
-	switch c.yield.Reference.Kind {
+	return namesEnvironment(&c.yield.Reference, c.credential)
+}
+
+func namesEnvironment(ref *registry.Reference, credential *registry.Credential) bool {
+	switch ref.Kind {
 	case registry.KindHost, registry.KindEnvironmentID, registry.KindAPIKey, registry.KindMember:
 		return true
 	case registry.KindSession, registry.KindSessionToken:
-		if c.credential != nil && c.credential.NamesEnvironment {
+		if credential != nil && credential.NamesEnvironment {
 			return true
 		}
 	case registry.KindNone, registry.KindTenantID, registry.KindSlug:
 	}
-	return c.yield.Reference.Environment != ""
+	return ref.Environment != ""
 }
 
 // identify asks the sources in their order and appends what they yield to found. unknown says that a soft reference was

@@ -40,6 +40,7 @@ func (rt *Router) prove(ctx context.Context, now time.Time, c *candidate) *Refus
 	case c.credential.Expired(now):
 		return RefuseCredentials(challengeInvalidToken, errUnknownCredential)
 	}
+	c.proof = c.yield.Reference
 	if !c.credential.NamesTenant {
 		c.yield.Reference, c.missing = registry.Reference{}, nil // says only who the user is
 	}

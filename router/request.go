@@ -22,6 +22,10 @@ type Request struct {
 	TrustedProxy bool
 	// Placeholders gives the values of named placeholders; nil when there are none. A *caddy.Replacer fits.
 	Placeholders Placeholders
+
+	// rests are the references that the decision rests on, set by [Router.Route] for [Router.Recheck].
+	rests     []registry.Reference
+	restSpace [usualRests]registry.Reference
 }
 
 // Placeholders gives values by name, without braces: "tls.client.subject".

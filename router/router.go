@@ -107,7 +107,11 @@ func (rt *Router) route(ctx context.Context, r *Request) (Decision, *Refusal) {
 		return Decision{}, refusal
 	}
 	d, refusal := rt.agree(ctx, r.Now, found, unknown)
+	if refusal == nil && r.HTTP.TLS != nil {
+		refusal = rt.checkServerName(ctx, r, &d)
+	}
 	if refusal == nil {
+		r.restOn(found)
 		refusal = rt.admit(ctx, r, &d)
 	}
 	return d, refusal

@@ -26,7 +26,7 @@ func startFleet(t *testing.T, b backend, url, lines string, env ...string) []*ha
 	}
 	for _, g := range list {
 		harness.Eventually(t, 10*time.Second, func() error {
-			if n := metric(t, g, "tenantgate_quota_redis_gateways"); n != fleetSize {
+			if n := redisMetric(t, g, "tenantgate_quota_redis_gateways"); n != fleetSize {
 				return fmt.Errorf("%v gateways", n)
 			}
 			return nil
@@ -35,8 +35,8 @@ func startFleet(t *testing.T, b backend, url, lines string, env ...string) []*ha
 	return list
 }
 
-// metric reads a metric from the admin endpoint; -1 when it is not there.
-func metric(t *testing.T, g *harness.Gateway, name string) float64 {
+// redisMetric reads a metric without labels from the admin endpoint; -1 when it is not there.
+func redisMetric(t *testing.T, g *harness.Gateway, name string) float64 {
 	t.Helper()
 	answer, err := harness.Send(t.Context(), g.Client, g.Admin, harness.Ask{Path: "/metrics"})
 	if err != nil {
@@ -107,7 +107,7 @@ func TestFleetQuota(t *testing.T) {
 			list := startFleet(t, b, server.URL(), "mode "+mode+"\ntimeout 1s")
 			calls := func() (n float64) {
 				for _, g := range list {
-					n += metric(t, g, "tenantgate_quota_redis_round_trips_total")
+					n += redisMetric(t, g, "tenantgate_quota_redis_round_trips_total")
 				}
 				return n
 			}
@@ -155,7 +155,7 @@ func TestFleetLosesRedis(t *testing.T) {
 				t.Helper()
 				for _, g := range list {
 					harness.Eventually(t, 10*time.Second, func() error {
-						if got := metric(t, g, "tenantgate_quota_redis_up"); got != want {
+						if got := redisMetric(t, g, "tenantgate_quota_redis_up"); got != want {
 							return fmt.Errorf("tenantgate_quota_redis_up is %v, want %v", got, want)
 						}
 						return nil
@@ -218,7 +218,7 @@ func TestFleetReload(t *testing.T) {
 	}
 	g := harness.Start(t, options("lease"))
 	harness.Eventually(t, 10*time.Second, func() error {
-		if metric(t, g, "tenantgate_quota_redis_up") != 1 {
+		if redisMetric(t, g, "tenantgate_quota_redis_up") != 1 {
 			return fmt.Errorf("redis is not in use")
 		}
 		return nil
