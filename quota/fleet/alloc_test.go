@@ -24,8 +24,10 @@ func TestNoAllocations(t *testing.T) {
 	}
 	tenant := quotatest.Key(quota.ScopeTenant, 1)
 	limits := []quota.Limit{
-		{Key: tenant, Rate: rate}, {Key: quotatest.Key(quota.ScopeEnvironment, 2), Tenant: tenant.ID, Rate: rate},
-		{Key: tenant, Allowance: month}, {Key: tenant, Concurrent: 1000},
+		{Key: tenant, Rate: rate},
+		{Key: quotatest.Key(quota.ScopeEnvironment, 2), Tenant: tenant.ID, Rate: rate},
+		{Key: tenant, Allowance: month},
+		{Key: tenant, Concurrent: 1000},
 	}
 	out := make([]quota.Status, len(limits))
 	now := time.Now()
