@@ -110,12 +110,16 @@ func (q *Quota) options() (fleet.Options, error) {
 // from its Start to its Stop, so that leases survive a reload, and `caddy validate` connects to nothing.
 var fleets = caddy.NewUsagePool()
 
-// pooledFleet is a connection to Redis with what is on lease from it.
-type pooledFleet struct{ store *fleet.Store }
+// pooledFleet is a connection to Redis with what is on lease from it, and another for hints of changes.
+type pooledFleet struct {
+	store *fleet.Store
+	hints *changeHints
+}
 
 // Destruct implements caddy.Destructor: it gives back what is on lease. Requests that are still under way are decided
 // without Redis.
 func (p *pooledFleet) Destruct() error {
+	p.hints.stop()
 	p.store.Close()
 	retireFleet(p.store.Stats())
 	return nil
@@ -133,11 +137,16 @@ func (q *Quota) acquireFleet(rt *runtime, runtimeKey string) (*pooledFleet, stri
 	o.Local, o.Logger = rt.quota.Local, rt.logger.With(slog.String("quota", "fleet"))
 	key := fmt.Sprintf("%q %s %s %s %v %q %q", runtimeKey, o.Address.Identity(), o.Mode, o.OnLoss, o.Timeout, o.Prefix, q.CAFile)
 	val, _, err := fleets.LoadOrNew(key, func() (caddy.Destructor, error) {
-		store, err := fleet.New(o)
+		hints, err := newChangeHints(o, runtimeKey, rt.cache)
 		if err != nil {
 			return nil, err
 		}
-		return &pooledFleet{store}, nil
+		store, err := fleet.New(o)
+		if err != nil {
+			hints.stop()
+			return nil, err
+		}
+		return &pooledFleet{store, hints}, nil
 	})
 	if err != nil {
 		return nil, "", err
@@ -170,13 +179,15 @@ type limiter struct {
 	fleet atomic.Pointer[fleet.Store]
 }
 
-// use makes the connection of a configuration the one that decides; nil: none.
-func (l *limiter) use(p *pooledFleet) {
+// share makes the connection of a configuration the one that decides quotas and carries hints; nil: none.
+func (rt *runtime) share(p *pooledFleet) {
 	if p == nil {
-		l.fleet.Store(nil)
+		rt.quota.fleet.Store(nil)
+		rt.source.hints.Store(nil)
 		return
 	}
-	l.fleet.Store(p.store)
+	rt.quota.fleet.Store(p.store)
+	rt.source.hints.Store(p.hints)
 }
 
 // Take implements quota.Store.

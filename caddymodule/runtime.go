@@ -150,6 +150,7 @@ func (rt *runtime) trim() {
 // change the token or the timeout without losing the cache.
 type storeSwitch struct {
 	current atomic.Pointer[pooledStore]
+	hints   atomic.Pointer[changeHints] // nil: there are no other gateways to tell
 }
 
 // Resolve implements cache.Source.
@@ -169,7 +170,9 @@ func (s *storeSwitch) Changes(ctx context.Context, after int64, limit int) (regi
 		return registry.Changes{}, registry.ErrUnavailable
 	}
 	defer st.release()
-	return st.store.Changes(ctx, after, limit)
+	changes, err := st.store.Changes(ctx, after, limit)
+	s.hints.Load().saw(ctx, &changes, err)
+	return changes, err
 }
 
 // TrimChanges removes rows of the change log from before a time.

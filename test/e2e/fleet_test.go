@@ -266,3 +266,31 @@ func TestFleetReload(t *testing.T) {
 		t.Errorf("after a failed reload the configuration is %s, %v", answer.Body, err)
 	}
 }
+
+// Promise: gateways that share a Redis tell each other of changes: what one has seen in its poll holds on another at once,
+// though that one polls once an hour.
+func TestFleetHints(t *testing.T) {
+	t.Parallel()
+	b := fileBackend(t)
+	u := startUpstreams(t)
+	b.load(t, someTenants(u))
+	server := redis.Start(t, redis.Options{})
+	start := func(interval string) *harness.Gateway {
+		return harness.Start(t, harness.Options{
+			Tenants: b.directive("poll_interval "+interval) + "quota " + server.URL() + "\n", Site: fmt.Sprintf(refusingSite, ""),
+		})
+	}
+	first, second := start("200ms"), start("1h")
+	for _, g := range []*harness.Gateway{first, second} {
+		harness.Eventually(t, 10*time.Second, func() error {
+			if n := redisMetric(t, g, "tenantgate_quota_redis_gateways"); n != 2 {
+				return fmt.Errorf("%v gateways", n)
+			}
+			return nil
+		})
+		g.Get(t, "acme.app.test", "/").Echo(t)
+	}
+	harness.Exec(t, harness.OpenSQL(t, b.url, b.token), "UPDATE sys_organization SET status = 'suspended' WHERE slug = 'acme'")
+	took := harness.Eventually(t, 10*time.Second, second.Expect(t.Context(), "acme.app.test", 403, ""))
+	t.Logf("after %s", took)
+}
