@@ -23,7 +23,7 @@ var runtimes = caddy.NewUsagePool()
 // decides about options.
 type runtime struct {
 	cache  *cache.Cache
-	quota  *quota.Local
+	quota  *limiter
 	source *storeSwitch
 	// listeners are told what changes in the registry; streams is one of them.
 	listeners changeListeners
@@ -72,7 +72,7 @@ func newRuntime(o cache.Options) *runtime {
 	}
 	rt.logger = slog.New(rt.log)
 	rt.usage = &usageBook{source: rt.source}
-	rt.quota = quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})
+	rt.quota = &limiter{Local: quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})}
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	rt.streams = newStreams(rt.logger)
 	rt.onChanges(rt.streams.changed)
@@ -150,6 +150,7 @@ func (rt *runtime) trim() {
 // change the token or the timeout without losing the cache.
 type storeSwitch struct {
 	current atomic.Pointer[pooledStore]
+	hints   atomic.Pointer[changeHints] // nil: there are no other gateways to tell
 }
 
 // Resolve implements cache.Source.
@@ -169,7 +170,9 @@ func (s *storeSwitch) Changes(ctx context.Context, after int64, limit int) (regi
 		return registry.Changes{}, registry.ErrUnavailable
 	}
 	defer st.release()
-	return st.store.Changes(ctx, after, limit)
+	changes, err := st.store.Changes(ctx, after, limit)
+	s.hints.Load().saw(ctx, &changes, err)
+	return changes, err
 }
 
 // TrimChanges removes rows of the change log from before a time.
