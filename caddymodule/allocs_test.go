@@ -13,7 +13,7 @@ import (
 //
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
-//   - 1: the text of the ids and of the rate limit headers, together
+//   - 1, only with a limit: the text of the rate limit headers
 //   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
 //   - 1, only with an API key: its hash, by which it is looked up; tokens and sessions make none once they were seen, and
 //     neither does the user's membership

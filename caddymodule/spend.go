@@ -31,12 +31,9 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 		st.slots = slotsOf(limits)
 	}
 
-	b := appendUUID(sp.text[:0], res.Tenant.ID)
-	b = appendUUID(b, res.Environment.ID)
-	var cuts [5]int
-	tightest := quota.Tightest(limits, statuses) // -1: there are none to tell
-	if tightest >= 0 {
-		b = quota.AppendPolicy(b, limits)
+	if tightest := quota.Tightest(limits, statuses); tightest >= 0 { // -1: there are none to tell
+		var cuts [5]int
+		b := quota.AppendPolicy(sp.text[:0], limits)
 		cuts[0] = len(b)
 		b = quota.AppendRateLimit(b, limits, statuses)
 		cuts[1] = len(b)
@@ -48,13 +45,10 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 			b = quota.AppendXReset(b, &statuses[tightest])
 			cuts[4] = len(b)
 		}
-	}
-	s := string(b)
-	sp.text = b
-	st.ids = s[:2*idLength]
-	if tightest >= 0 {
+		s := string(b)
+		sp.text = b
 		st.writer.ResponseWriter = w
-		st.writer.values[0], st.writer.values[1] = s[2*idLength:cuts[0]], s[cuts[0]:cuts[1]]
+		st.writer.values[0], st.writer.values[1] = s[:cuts[0]], s[cuts[0]:cuts[1]]
 		st.ownLimits = len(st.writer.values[1])
 		if h.xRateLimit {
 			for i := range cuts[2:] {

@@ -32,9 +32,6 @@ type state struct {
 	// successor is the state of a later tenant handler in the same request, which speaks for it from then on.
 	successor *state
 
-	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
-	ids string
-
 	// writer is the response's, from the next handler on.
 	writer streamWriter
 	// generation is how many changes of the registry were heard of before the request was routed.
@@ -54,23 +51,20 @@ type state struct {
 	logged bool
 }
 
-// idLength is the length of an id's text form.
-const idLength = 36
-
 // tenantID returns the text form of the tenant's id; empty until admitted.
 func (st *state) tenantID() string {
-	if st.ids == "" {
+	if st.decision.Resolved == nil {
 		return ""
 	}
-	return st.ids[:idLength]
+	return st.decision.Resolved.Tenant.IDText()
 }
 
 // environmentID returns the text form of the environment's id; empty until admitted.
 func (st *state) environmentID() string {
-	if st.ids == "" {
+	if st.decision.Resolved == nil {
 		return ""
 	}
-	return st.ids[idLength:]
+	return st.decision.Resolved.Environment.IDText()
 }
 
 // one returns a header value list that holds v, in st's own memory as long as there is room.

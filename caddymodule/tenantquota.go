@@ -144,7 +144,7 @@ func (q *TenantQuota) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if st != nil {
 		st = st.last()
 	}
-	if st.resolved() == nil || st.ids == "" {
+	if st.resolved() == nil {
 		if n, ok := q.tenantles.allow(time.Now()); ok {
 			q.logger.WarnContext(r.Context(), "a request without a tenant is not counted: tenant_quota belongs behind tenant, and counts nothing on its exempt paths",
 				"name", q.Name, "since_last", n)

@@ -7,8 +7,7 @@ import (
 )
 
 // Sweep gives back the memory of every bucket that is full at now, of accounts that are saved and idle, and of Keys
-// without a request in flight, and returns how many there were. Requests go on
-// meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
+// without a request in flight, and returns how many there were. Requests go on meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
 // Local was built with.
 func (l *Local) Sweep(now time.Time) (removed int) {
 	for i := range l.shards {
@@ -16,6 +15,10 @@ func (l *Local) Sweep(now time.Time) (removed int) {
 	}
 	return removed + l.ledger.sweep(now) + l.flights.sweep()
 }
+
+// sweepLag is how far Run's sweeps lie in the past: a request that read the clock before a sweep and spends after it is not
+// charged as if it came at the sweep, which a limit with a burst of 1 would refuse.
+const sweepLag = time.Second
 
 // Run sweeps until ctx ends: one shard at a time, so that all have had their turn after each SweepInterval. It also loads
 // what was used of allowances and saves what is used, and gives warnings: with a source, it has to run before the first
@@ -35,7 +38,7 @@ func (l *Local) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			l.sweepShard(i, l.now())
+			l.sweepShard(i, l.now().Add(-sweepLag))
 			if i == shards-1 {
 				l.ledger.sweep(l.now())
 				l.flights.sweep()
