@@ -11,7 +11,7 @@ CREATE TABLE sys_operation (
   remote_addr TEXT CHECK (length(remote_addr) BETWEEN 1 AND 63),
   -- A JSON object: for each kind of record an array of arrays; which values they hold is the order of columns in the
   -- trigger. Emptied when it is done.
-  work TEXT NOT NULL CHECK (json_valid(work) AND json_type(work) = 'object')
+  work TEXT NOT NULL CHECK (work IS NULL OR json_valid(work) AND json_type(work) = 'object')
 ) STRICT;
 
 CREATE INDEX sys_operation_at ON sys_operation (at);
@@ -145,9 +145,12 @@ BEGIN
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."organization.update"') j
    WHERE sys_organization.id = j.value->>0;
+  -- A second change within the same millisecond is one later, or the trigger sys_organization_status_since would count
+  -- it as one more version.
   UPDATE sys_organization
      SET status = j.value->>1, status_reason = j.value->>2,
-         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), version = sys_organization.version + 1,
+         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now',
+           iif(status_changed_at IS strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), '+0.001 seconds', '+0 seconds')), version = sys_organization.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."organization.status"') j
    WHERE sys_organization.id = j.value->>0;
@@ -174,7 +177,8 @@ BEGIN
    WHERE sys_environment.id = j.value->>0;
   UPDATE sys_environment
      SET status = j.value->>1, status_reason = j.value->>2,
-         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), version = sys_environment.version + 1,
+         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now',
+           iif(status_changed_at IS strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), '+0.001 seconds', '+0 seconds')), version = sys_environment.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."environment.status"') j
    WHERE sys_environment.id = j.value->>0;
