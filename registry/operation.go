@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ const (
 	// maxWork bounds one operation, in bytes of JSON: sqld takes no value of more than 4 MB.
 	maxWork = 3 << 20
 	// changeAttempts is how often a change is decided anew because somebody else changed what it was decided on.
-	changeAttempts = 10
+	changeAttempts = 30
 	// applyAttempts is how often an operation is sent when the connection breaks; it is never done twice.
 	applyAttempts = 3
 )
@@ -126,7 +127,8 @@ func (s *Store) change(ctx context.Context, actor Actor, decide func() (*operati
 		if attempt == changeAttempts {
 			return &ConflictError{Code: CodeVersionConflict, Message: "other writers keep changing it: try again"}
 		}
-		if err := pause(ctx, time.Duration(attempt)*10*time.Millisecond); err != nil {
+		// By chance, so that those who are in each other's way do not come again together.
+		if err := pause(ctx, rand.N(time.Duration(min(attempt, 10))*20*time.Millisecond)); err != nil {
 			return s.classify(err)
 		}
 	}
