@@ -24,6 +24,7 @@ func leads(t *testing.T, s *Store, slugs ...string) (gateway, operators string) 
 // Promise: a slug that is given up leads on as long as that was said and no longer, nobody else can take it meanwhile,
 // and a live slug wins; gateways hear of each step.
 func TestTenantAliases(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		begin := time.Now()
@@ -97,6 +98,7 @@ func TestTenantAliases(t *testing.T) {
 
 // Promise: the same holds for environments within their tenant.
 func TestEnvironmentAliases(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		begin := time.Now()

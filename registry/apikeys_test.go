@@ -11,6 +11,7 @@ import (
 // Promise: a key lets in from its creation until it is revoked, has expired, or was rotated and its grace is over; no
 // list, error or audit row shows its hash.
 func TestAPIKeys(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		now := time.Now().UTC().Truncate(time.Millisecond)
@@ -103,6 +104,7 @@ func TestAPIKeys(t *testing.T) {
 
 // Promise: what makes no key is refused with its place.
 func TestCreateAPIKeyRefuses(t *testing.T) {
+	t.Parallel()
 	s := migrated(t, backends()[0].open(t))
 	newTenant(t, s, "acme")
 	good := KeySecret{Hash: hashOf("k")}

@@ -11,6 +11,7 @@ import (
 // Promise: an environment goes from creation to its end, each step with its rows in the audit log and the change log;
 // the default one cannot be removed, and protected ones want their slug repeated.
 func TestEnvironmentLifecycle(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		tenant := newTenant(t, s, "acme")
@@ -88,6 +89,7 @@ func TestEnvironmentLifecycle(t *testing.T) {
 // Promise: what a creation of an environment refuses has its place and code, and leaves nothing behind; one that is made
 // the default takes over.
 func TestCreateEnvironment(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		importText(t, s, designDocument)
@@ -134,6 +136,7 @@ func TestCreateEnvironment(t *testing.T) {
 // Promise: an update changes what it gives; the name of a database never changes; nothing is written where nothing
 // differs.
 func TestUpdateEnvironment(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		newTenant(t, s, "acme")

@@ -20,6 +20,7 @@ func sound(t testing.TB, s *Store) {
 
 // Promise: in a sound registry the check finds nothing, on servers too.
 func TestCheckInvariantsSound(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		sound(t, s)
 		logWorld(t, s)
@@ -38,6 +39,7 @@ func TestCheckInvariantsSound(t *testing.T) {
 
 // Promise: whatever breaks an invariant, with triggers and foreign keys off, is found and named.
 func TestCheckInvariantsBroken(t *testing.T) {
+	t.Parallel()
 	const gone = `'0190a000-0000-7000-8000-0000000000ff'`
 	for _, test := range []struct{ statement, want string }{
 		{`UPDATE sys_environment SET is_default = 0 WHERE id = '` + idAcmeProd + `'`, "tenant acme has 0 default environments, not one"},

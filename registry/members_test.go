@@ -9,6 +9,7 @@ import (
 // Promise: members are added, changed, listed and removed, each with its row in the audit log and its version, and
 // gateways hear of it.
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		newTenant(t, s, "acme")

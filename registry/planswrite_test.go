@@ -9,6 +9,7 @@ import (
 
 // Promise: plans are made, changed in what is given, listed, and removed when nobody has them or by force.
 func TestPlans(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		put := func(p DocumentPlan, version int64) (*Plan, bool, error) { return s.PutPlan(ctx, operator, p, version) }

@@ -8,6 +8,7 @@ import (
 
 // Promise: a session lets in from its creation until it is revoked, and gateways hear of that; neither shows its hash.
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		newTenant(t, s, "acme")

@@ -66,6 +66,7 @@ func counts(t testing.TB, s *Store) string {
 
 // Promise: a tenant goes from creation to its end, each step with its row in the audit log and the change log.
 func TestTenantLifecycle(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		tenant := must(s.CreateTenant(ctx, operator, NewTenant{DocumentTenant: DocumentTenant{Slug: "acme", Status: StatusProvisioning}}))(t)
@@ -110,6 +111,7 @@ func TestTenantLifecycle(t *testing.T) {
 
 // Promise: every action leads from every status to where the state machine says, or is refused and writes nothing.
 func TestStateMachine(t *testing.T) {
+	t.Parallel()
 	to := map[Action]map[Status]Status{
 		ActionActivate:  {StatusProvisioning: StatusActive, StatusFailed: StatusActive},
 		ActionFail:      {StatusProvisioning: StatusFailed, StatusDestroying: StatusFailed},
@@ -180,6 +182,7 @@ func TestStateMachine(t *testing.T) {
 
 // Promise: each change of status is one more version, however fast they follow each other.
 func TestTransitionsWithinOneMillisecond(t *testing.T) {
+	t.Parallel()
 	s := migrated(t, backends()[0].open(t))
 	newTenant(t, s, "acme")
 	id := one[string](t, s, `SELECT id FROM sys_organization`)
@@ -198,6 +201,7 @@ func TestTransitionsWithinOneMillisecond(t *testing.T) {
 // Promise: an update changes what it gives, says in the audit log what differs, and nothing else; one that changes
 // nothing writes nothing.
 func TestUpdateTenant(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		must(s.CreateTenant(ctx, operator, NewTenant{DocumentTenant: DocumentTenant{Slug: "acme", Metadata: map[string]string{"a": "<b>&"}, Quotas: &Quotas{Burst: 7}}}))(t)
@@ -253,6 +257,7 @@ func TestUpdateTenant(t *testing.T) {
 
 // Promise: what a creation refuses has its place and code, and leaves nothing behind.
 func TestCreateTenantRefuses(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		importText(t, s, designDocument)
@@ -307,6 +312,7 @@ func manyMembers(n int) (list []DocumentMember) {
 // Promise: of 32 writers that have read the same version one gets in, the others hear of it and of the version that
 // there is; writers that name no version all get in, and none undoes another's change.
 func TestConcurrentWriters(t *testing.T) {
+	t.Parallel()
 	const writers = 32
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
@@ -358,6 +364,7 @@ func together(n int, f func(i int)) {
 // Promise: a tenant is only destroyed once it is archived, and by whoever repeats its slug; its audit log stays, and
 // nothing else.
 func TestDestroyTenant(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
 		importText(t, s, designDocument)
@@ -406,6 +413,7 @@ func TestDestroyTenant(t *testing.T) {
 
 // Promise: before a successful Migrate no change and no list says anything about the data.
 func TestLifecycleNotMigrated(t *testing.T) {
+	t.Parallel()
 	s := opened(t, Options{URL: "file:" + t.TempDir() + "/registry.db"})
 	callLifecycle(context.Background(), s, func(name string, call func() error) {
 		if err := call(); !errors.Is(err, ErrUnavailable) || Code(err) != CodeUnavailable {
