@@ -27,6 +27,9 @@ type attack struct {
 	tenant  string // acmeID or globexID
 }
 
+// soon is time enough for a change in the registry to be served, on a machine with much else to do.
+const soon = 10 * time.Second
+
 // refusedBy are the statuses with which a malformed request is refused, by the server or by the gateway.
 var refusedBy = []int{400, 403, 404, 405, 431, 501, 505}
 
