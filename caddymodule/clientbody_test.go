@@ -31,7 +31,7 @@ func TestClientBody(t *testing.T) {
 		if text.String() != "body" || errors.Is(err, context.Canceled) != tt.client {
 			t.Errorf("%v: read %q, %v", tt.err, text.String(), err)
 		}
-		if tt.err != io.EOF && (!errors.Is(err, tt.err) || err.Error() != tt.err.Error()) {
+		if err != nil && (!errors.Is(err, tt.err) || err.Error() != tt.err.Error()) {
 			t.Errorf("%v became %v", tt.err, err)
 		}
 	}

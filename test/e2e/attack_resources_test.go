@@ -62,7 +62,8 @@ func TestAttackUnknownNames(t *testing.T) {
 		}
 		return nil
 	}})
-	victims := g.StartLoad(t, harness.Load{Workers: 1, Every: time.Millisecond, AtMost: 20 * time.Second,
+	victims := g.StartLoad(t, harness.Load{
+		Workers: 1, Every: time.Millisecond, AtMost: 20 * time.Second,
 		Ask: func(int) harness.Ask { return harness.Ask{Host: "globex.app.test"} },
 		Check: func(_ int, answer harness.Answer) error {
 			if answer.Status != 200 {
