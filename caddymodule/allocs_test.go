@@ -13,11 +13,10 @@ import (
 //
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
-//   - 1: the text of the ids and of the rate limit headers, together
+//   - 1, only with a limit: the text of the rate limit headers
 //   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
-//   - 2, only with a token that names a user and roles: their values, for which the state has no room; the token itself
-//     makes none once it was seen
-//   - 1, only with the signed context: its value, likewise; the token itself is there already
+//   - 1, only with an API key: its hash, by which it is looked up; tokens and sessions make none once they were seen, and
+//     neither does the user's membership
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
 // AllocsPerRun misreports with the race detector.

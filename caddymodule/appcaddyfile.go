@@ -39,11 +39,22 @@ import (
 //			allow_private
 //		}
 //		plan <name> {
-//			requests <n>/s|m|h [burst <n>]
-//			upstream <upstreams...>
+//			requests    <n>/s|m|h [burst <n>]
+//			requests    <n>/day|month
+//			concurrency <n>
+//			upstream    <upstreams...>
 //		}
 //		pool <name> <upstreams...>
 //		upstream <upstreams...>
+//		quota <url> {
+//			username <name>
+//			password <password>
+//			ca_file  <file>
+//			mode     lease|exact
+//			on_loss  local|allow|deny
+//			timeout  <duration>
+//			prefix   <prefix>
+//		}
 //		context {
 //			key      <files or directories...>
 //			secret   <secret>
@@ -141,9 +152,16 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			checks = append(checks, placedCheck{at, a.Context.check})
 		case "quota":
-			return d.Err("this version counts quotas in this process only; it does not enforce them across gateways, so quota must be left out")
+			if a.Quota != nil {
+				return d.Err("quota is given twice")
+			}
+			a.Quota = new(Quota)
+			if err := a.Quota.unmarshal(d); err != nil {
+				return err
+			}
+			checks = append(checks, placedCheck{at, a.Quota.check})
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream and context", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream, context and quota", option)
 		}
 	}
 	for i := range checks {
@@ -277,22 +295,26 @@ func (p *Plan) unmarshal(d *caddyfile.Dispenser) error {
 			if len(args) == 0 {
 				return d.ArgErr()
 			}
-			perMinute, burst, err := parseRequests(args)
-			if err != nil {
+			if err := p.requests(args); err != nil {
 				return d.WrapErr(err)
 			}
-			if p.RequestsPerMinute != 0 {
-				return d.Err("requests is given twice")
-			}
-			p.RequestsPerMinute, p.Burst = perMinute, burst
 		case "upstream":
 			if err := upstreamArgs(d, &p.Upstreams); err != nil {
 				return err
 			}
 		case "concurrency":
-			return d.Err("this version does not enforce concurrency; leave it out")
+			if p.Concurrency != 0 {
+				return d.Err("concurrency is given twice")
+			}
+			text, err := oneArg(d)
+			if err != nil {
+				return err
+			}
+			if p.Concurrency, err = parseConcurrency(text); err != nil {
+				return d.WrapErr(err)
+			}
 		default:
-			return d.Errf("unknown option %q; there are requests and upstream", option)
+			return d.Errf("unknown option %q; there are requests, concurrency and upstream", option)
 		}
 	}
 	return nil

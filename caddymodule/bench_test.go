@@ -58,16 +58,24 @@ var benchCases = []struct {
 	allocs int // that the handler itself makes
 	make   func(testing.TB) *Handler
 }{
-	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 7, benchHandler},
-	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
-	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 7, benchHandler},
-	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
+	{"bare", "acme.app.example.com", func() http.Header { return http.Header{} }, &caddyhttp.Server{}, 6, benchHandler},
+	{"curl", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 5, benchHandler},
+	{"api", "acme.app.example.com", apiHeader, &caddyhttp.Server{}, 6, benchHandler},
+	{"browser", "acme.app.example.com", browserHeader, &caddyhttp.Server{}, 4, benchHandler},
 	{"curl,limit", "globex.app.example.com", curlHeader, &caddyhttp.Server{}, 6, benchHandler},
 	{"browser,limit", "globex.app.example.com", browserHeader, &caddyhttp.Server{}, 5, benchHandler},
 	{"browser,limit,log", "globex.app.example.com", browserHeader, &caddyhttp.Server{Logs: &caddyhttp.ServerLogConfig{}}, 8, benchHandler},
-	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 8, benchTokenHandler},
-	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 7, benchTokenHandler},
-	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 7, benchContextHandler},
+	{"curl,token", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 5, benchTokenHandler},
+	{"browser,token", "acme.app.example.com", browserTokenHeader, &caddyhttp.Server{}, 4, benchTokenHandler},
+	{"curl,token,member", "acme.app.example.com", tokenHeader, &caddyhttp.Server{}, 5, benchTokenMemberHandler},
+	{"curl,session", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchSessionHandler},
+	{"curl,session,member", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchSessionMemberHandler},
+	{"curl,session table", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchTableHandler},
+	{"curl,session table,member", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchTableMemberHandler},
+	{"browser,session,member", "acme.app.example.com", browserSessionHeader, &caddyhttp.Server{}, 4, benchSessionMemberHandler},
+	{"curl,key", "acme.app.example.com", keyHeader, &caddyhttp.Server{}, 6, benchKeyHandler},
+	{"curl,key,member", "acme.app.example.com", userKeyHeader, &caddyhttp.Server{}, 6, benchKeyHandler},
+	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 5, benchContextHandler},
 }
 
 // BenchmarkHandler is the gateway's own share of a warm request, strip to inject, without the next handler and without
@@ -184,7 +192,7 @@ func BenchmarkStages(b *testing.B) {
 		var statuses [maxLimits]quota.Status
 		b.ReportAllocs()
 		for b.Loop() {
-			l := appendLimits(limits[:0], res)
+			l := appendLimits(limits[:0], res, nil)
 			h.runtime.quota.Take(time.Now(), 1, l, statuses[:len(l)])
 		}
 	})
@@ -199,7 +207,7 @@ func BenchmarkStages(b *testing.B) {
 		}
 	})
 	b.Run("inject,browser", func(b *testing.B) {
-		st := &state{decision: router.Decision{Resolved: acme()}, ids: acmeID.String() + acmeProd.String()}
+		st := &state{decision: router.Decision{Resolved: acme()}}
 		r := &http.Request{Header: browserHeader()}
 		h.inject(r, st)
 		b.ReportAllocs()

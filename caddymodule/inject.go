@@ -1,11 +1,8 @@
 package caddymodule
 
 import (
-	"encoding/hex"
 	"net/http"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
 // inject sets the headers that go upstream. What is empty is not sent.
@@ -106,13 +103,4 @@ func fieldValue(s string) string {
 func plain(s string, i int) bool {
 	c := s[i]
 	return c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1
-}
-
-// appendUUID appends the text form of id (RFC 9562 §4), 36 bytes.
-func appendUUID(b []byte, id uuid.UUID) []byte {
-	b = hex.AppendEncode(b, id[0:4])
-	b = hex.AppendEncode(append(b, '-'), id[4:6])
-	b = hex.AppendEncode(append(b, '-'), id[6:8])
-	b = hex.AppendEncode(append(b, '-'), id[8:10])
-	return hex.AppendEncode(append(b, '-'), id[10:16])
 }

@@ -30,6 +30,10 @@ var (
 		Namespace: "tenantgate", Name: "streams_closed_total",
 		Help: "Streams that the gateway has closed, by the code of the refusal that a new request would get, or going_away.",
 	}, []string{"code"})
+	metricQuotaShadows = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "tenantgate", Name: "quota_shadow_exceeded_total",
+		Help: "Requests that a shadow limit would have refused, by the limit.",
+	}, []string{"policy"})
 	metricCache = newCacheCollector()
 )
 
@@ -42,8 +46,8 @@ const (
 // registerMetrics adds the metrics to the registry of a configuration.
 func registerMetrics(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		metricDecisions, metricQuotaRefusals, metricStreamsOpen, metricStreamsClosed, metricCache, metricPermissions,
-		metricDomainChecks, metricNames,
+		metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricStreamsOpen, metricStreamsClosed, metricCache, metricPermissions,
+		metricDomainChecks, metricNames, metricFleet,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {
@@ -81,8 +85,17 @@ func (*outcomes) refuse(code string) { metricDecisions.WithLabelValues(code, "")
 // countQuotaRefusals counts the limits that refused a request.
 func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
-		if statuses[i].Exceeded {
+		if statuses[i].Exceeded && !limits[i].Shadow {
 			metricQuotaRefusals.WithLabelValues(limits[i].Name).Inc()
+		}
+	}
+}
+
+// countQuotaShadows counts the shadow limits that would have refused a request.
+func countQuotaShadows(limits []quota.Limit, statuses []quota.Status) {
+	for i := range limits {
+		if statuses[i].Exceeded && limits[i].Shadow {
+			metricQuotaShadows.WithLabelValues(limits[i].Name).Inc()
 		}
 	}
 }

@@ -23,15 +23,18 @@ var runtimes = caddy.NewUsagePool()
 // decides about options.
 type runtime struct {
 	cache  *cache.Cache
-	quota  *quota.Local
+	quota  *limiter
 	source *storeSwitch
-	log    *logSwitch
-	logger *slog.Logger
 	// listeners are told what changes in the registry; streams is one of them.
 	listeners changeListeners
 	streams   *streams
 
 	names nameIndex
+	usage *usageBook
+	// nodeDir is where the gateway keeps the name under which it counts usage.
+	nodeDir string
+	log     *logSwitch
+	logger  *slog.Logger
 
 	// ctx ends with the last configuration.
 	ctx    context.Context
@@ -59,7 +62,6 @@ type runtime struct {
 // newRuntime returns a runtime that does nothing yet: no file is touched and no server asked before activate.
 func newRuntime(o cache.Options) *runtime {
 	rt := &runtime{
-		quota:    quota.NewLocal(quota.LocalOptions{}),
 		source:   &storeSwitch{},
 		log:      newLogSwitch(),
 		readyC:   make(chan struct{}),
@@ -69,6 +71,8 @@ func newRuntime(o cache.Options) *runtime {
 		followNow: make(chan struct{}, 1),
 	}
 	rt.logger = slog.New(rt.log)
+	rt.usage = &usageBook{source: rt.source}
+	rt.quota = &limiter{Local: quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})}
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	rt.streams = newStreams(rt.logger)
 	rt.onChanges(rt.streams.changed)
@@ -82,6 +86,7 @@ func (rt *runtime) Destruct() error {
 	rt.cancel()
 	rt.loops.Wait()
 	rt.streams.abandon(abandonAfter)
+	rt.stopUsage()
 	retireStats(rt.cache.Stats())
 	return nil
 }
@@ -104,6 +109,7 @@ func (rt *runtime) waitReady(ctx context.Context, limit time.Duration) bool {
 
 // run starts the loops, once.
 func (rt *runtime) run() {
+	rt.startUsage()
 	rt.loops.Go(func() { rt.cache.Run(rt.ctx) })
 	rt.loops.Go(func() { rt.quota.Run(rt.ctx) })
 	rt.loops.Go(rt.trim)
@@ -121,7 +127,7 @@ const (
 	changesKept = 24 * time.Hour
 )
 
-// trim keeps the registry's change log small.
+// trim keeps the registry's change log and its usage small.
 func (rt *runtime) trim() {
 	ticker := time.NewTicker(trimInterval)
 	defer ticker.Stop()
@@ -133,6 +139,9 @@ func (rt *runtime) trim() {
 			if _, err := rt.source.TrimChanges(rt.ctx, now.Add(-changesKept)); err != nil && rt.ctx.Err() == nil {
 				rt.logger.Debug("the change log was not trimmed", "error", err)
 			}
+			if err := rt.source.trimUsage(rt.ctx, now); err != nil && rt.ctx.Err() == nil {
+				rt.logger.Debug("old usage was not trimmed", "error", err)
+			}
 		}
 	}
 }
@@ -141,6 +150,7 @@ func (rt *runtime) trim() {
 // change the token or the timeout without losing the cache.
 type storeSwitch struct {
 	current atomic.Pointer[pooledStore]
+	hints   atomic.Pointer[changeHints] // nil: there are no other gateways to tell
 }
 
 // Resolve implements cache.Source.
@@ -160,7 +170,9 @@ func (s *storeSwitch) Changes(ctx context.Context, after int64, limit int) (regi
 		return registry.Changes{}, registry.ErrUnavailable
 	}
 	defer st.release()
-	return st.store.Changes(ctx, after, limit)
+	changes, err := st.store.Changes(ctx, after, limit)
+	s.hints.Load().saw(ctx, &changes, err)
+	return changes, err
 }
 
 // TrimChanges removes rows of the change log from before a time.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,23 +38,10 @@ func (s *seed) write(ctx context.Context, store *registry.Store, imported map[st
 	if err := s.writePlans(ctx, store, imported); err != nil {
 		return err
 	}
-	unenforced := map[string]bool{}
 	for _, path := range s.files {
-		found, err := importFile(ctx, store, path, imported, logger)
-		if err != nil {
+		if err := importFile(ctx, store, path, imported, logger); err != nil {
 			return fmt.Errorf("importing %s: %w", path, err)
 		}
-		for _, name := range found {
-			unenforced[name] = true
-		}
-	}
-	if len(unenforced) > 0 {
-		names := make([]string, 0, len(unenforced))
-		for name := range unenforced {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		logger.Warn("quotas that this version stores but does not enforce", "quotas", names)
 	}
 	return nil
 }
@@ -131,15 +117,14 @@ func (s *seed) writePlans(ctx context.Context, store *registry.Store, imported m
 	return nil
 }
 
-// importFile applies an import file unless its content has been applied before. It returns the names of the quotas in
-// it that the gateway does not enforce.
-func importFile(ctx context.Context, store *registry.Store, path string, imported map[string]string, logger *slog.Logger) ([]string, error) {
+// importFile applies an import file unless its content has been applied before.
+func importFile(ctx context.Context, store *registry.Store, path string, imported map[string]string, logger *slog.Logger) error {
 	f, err := survey(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if imported[path] == f.hash {
-		return nil, nil
+		return nil
 	}
 	last := time.Now()
 	report, err := store.ImportFile(ctx, path, registry.ImportOptions{
@@ -152,7 +137,7 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 		},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(report.UnknownPlans) > 0 {
 		logger.Warn("tenants are on plans that nobody defines, and so without the limits of a plan", "file", path, "plans", report.UnknownPlans)
@@ -162,5 +147,5 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 		logger.Info("imported", "file", path,
 			"plans", count(report.Plans), "tenants", count(report.Tenants), "environments", count(report.Environments))
 	}
-	return f.unenforced, nil
+	return nil
 }

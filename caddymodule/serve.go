@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/tenantgate/tenantgate/quota"
 	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/router"
 )
@@ -47,6 +46,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if refusal := h.spend(w, st); refusal != nil {
 		return h.refuse(w, r, st, refusal)
 	}
+	if st.slots != 0 {
+		defer h.releaseSlots(st)
+	}
 	h.inject(r, st)
 	st.logFields(r)
 	st.spanAttributes(r)
@@ -63,7 +65,7 @@ func (h *Handler) newState(r *http.Request) *state {
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
 	client, _ := vars[caddyhttp.ClientIPVarKey].(string)
-	st := &state{app: h.app, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
+	st := &state{app: h.app, handler: h, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
 	st.generation = h.runtime.streams.generation.Load()
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl != nil {
@@ -90,56 +92,6 @@ func (h *Handler) isExempt(r *http.Request) (bool, error) {
 		return false, nil
 	}
 	return h.exemptSets.AnyMatchWithError(r)
-}
-
-// spend counts an admitted request against its limits, and prepares everything about it that has to be put into words:
-// one string holds them all.
-func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
-	var (
-		limitMemory  [maxLimits]quota.Limit
-		statusMemory [maxLimits]quota.Status
-		text         [320]byte
-	)
-	res := st.decision.Resolved
-	limits := appendLimits(limitMemory[:0], res)
-	statuses := statusMemory[:len(limits)]
-	allowed := h.runtime.quota.Take(st.request.Now, 1, limits, statuses)
-
-	b := appendUUID(text[:0], res.Tenant.ID)
-	b = appendUUID(b, res.Environment.ID)
-	var cuts [5]int
-	if len(limits) > 0 {
-		b = quota.AppendPolicy(b, limits)
-		cuts[0] = len(b)
-		b = quota.AppendRateLimit(b, limits, statuses)
-		cuts[1] = len(b)
-		if h.xRateLimit {
-			i := quota.Tightest(limits, statuses)
-			b = quota.AppendXLimit(b, &limits[i])
-			cuts[2] = len(b)
-			b = quota.AppendXRemaining(b, &statuses[i])
-			cuts[3] = len(b)
-			b = quota.AppendXReset(b, &statuses[i])
-			cuts[4] = len(b)
-		}
-	}
-	s := string(b)
-	st.ids = s[:2*idLength]
-	if len(limits) > 0 {
-		st.writer.ResponseWriter = w
-		st.writer.values[0], st.writer.values[1] = s[2*idLength:cuts[0]], s[cuts[0]:cuts[1]]
-		if h.xRateLimit {
-			for i := range cuts[2:] {
-				st.writer.values[2+i] = s[cuts[1+i]:cuts[2+i]]
-			}
-		}
-		st.writer.set()
-	}
-	if !allowed {
-		countQuotaRefusals(limits, statuses)
-		return overQuota(limits, statuses)
-	}
-	return nil
 }
 
 // refuse answers a request that is not admitted, or hands it to handle_errors.

@@ -63,6 +63,13 @@ type Plan struct {
 	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
 	// Burst is how many requests may come at once. Default: the whole minute's worth.
 	Burst int64 `json:"burst,omitempty"`
+	// RequestsPerDay and RequestsPerMonth are how many requests each tenant on this plan may make in a calendar day and
+	// month, in UTC. Default: no limit.
+	RequestsPerDay   int64 `json:"requests_per_day,omitempty"`
+	RequestsPerMonth int64 `json:"requests_per_month,omitempty"`
+	// Concurrency is how many requests of each tenant may be in flight at once; WebSockets and streams count while they
+	// are open. Default: no limit.
+	Concurrency int64 `json:"concurrency,omitempty"`
 	// Upstreams serve the tenants on this plan that have none of their own: "host:port", "https://host[:port]" or
 	// "pool:NAME". Default: none.
 	Upstreams []string `json:"upstreams,omitempty"`
@@ -190,7 +197,7 @@ func documentPlans(plans []Plan) ([]registry.DocumentPlan, error) {
 			upstreams = []registry.Upstream{}
 		}
 		list = append(list, registry.DocumentPlan{
-			Name: p.Name, Quotas: &registry.Quotas{APIRateLimit: p.RequestsPerMinute, Burst: p.Burst}, Upstreams: upstreams,
+			Name: p.Name, Quotas: p.quotas(), Upstreams: upstreams,
 		})
 	}
 	return list, nil
@@ -215,6 +222,9 @@ func checkPlans(plans []Plan, pools map[string]*pool) error {
 			if _, err := quota.NewRate(p.RequestsPerMinute, time.Minute, p.Burst); err != nil {
 				return fmt.Errorf("plan %s: %w", p.Name, err)
 			}
+		}
+		if err := checkCounts(p.RequestsPerDay, p.RequestsPerMonth, p.Concurrency); err != nil {
+			return fmt.Errorf("plan %s: %w", p.Name, err)
 		}
 		if _, err := expandUpstreams(p.Upstreams, pools); err != nil {
 			return fmt.Errorf("plan %s: %w", p.Name, err)

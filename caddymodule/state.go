@@ -13,26 +13,24 @@ import (
 // a proxy has wrapped the request's context for a retry.
 const stateVar = "tenantgate"
 
-// maxLimits is how many rate limits can apply to a request: the tenant's and the environment's.
-const maxLimits = 2
-
 // defaultFacts is how many headers go upstream by default.
 const defaultFacts = int(factEnvironmentRegion) + 1
 
-// state is all that the gateway knows about a request. It is one allocation of 576 bytes, and everything that lasts as
+// moreFacts is how many more there is room for: the user's id and role, or the signed context.
+const moreFacts = 2
+
+// state is all that the gateway knows about a request. It is one allocation of 704 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
 	app      *App
+	handler  *Handler
 	request  router.Request
 	decision router.Decision
 	refusal  *router.Refusal // nil unless refused
 
 	// successor is the state of a later tenant handler in the same request, which speaks for it from then on.
 	successor *state
-
-	// ids are the text forms of the tenant's and the environment's id, 36 bytes each; empty until admitted.
-	ids string
 
 	// writer is the response's, from the next handler on.
 	writer streamWriter
@@ -41,30 +39,32 @@ type state struct {
 
 	// values holds what the header maps point to, one element each. Caddy's header operations replace values in place,
 	// so that no other request may ever see them.
-	values [defaultFacts]string
+	values [defaultFacts + moreFacts]string
 	used   uint8
+
+	// slots says at which levels the request has taken a slot of a limit of concurrency; see level.
+	slots uint8
+	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.
+	ownLimits int
 
 	// logged says that this state is among the fields of the request's log line.
 	logged bool
 }
 
-// idLength is the length of an id's text form.
-const idLength = 36
-
 // tenantID returns the text form of the tenant's id; empty until admitted.
 func (st *state) tenantID() string {
-	if st.ids == "" {
+	if st.decision.Resolved == nil {
 		return ""
 	}
-	return st.ids[:idLength]
+	return st.decision.Resolved.Tenant.IDText()
 }
 
 // environmentID returns the text form of the environment's id; empty until admitted.
 func (st *state) environmentID() string {
-	if st.ids == "" {
+	if st.decision.Resolved == nil {
 		return ""
 	}
-	return st.ids[idLength:]
+	return st.decision.Resolved.Environment.IDText()
 }
 
 // one returns a header value list that holds v, in st's own memory as long as there is room.

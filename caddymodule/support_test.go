@@ -25,7 +25,7 @@ var (
 
 // acme has everything that a tenant can have, except limits.
 func acme() *registry.Resolved {
-	return &registry.Resolved{
+	r := &registry.Resolved{
 		Tenant: registry.ResolvedTenant{
 			ID: acmeID, Slug: "acme", Name: "Acme Corp", Plan: "pro", Status: registry.StatusActive,
 			Isolation: registry.IsolationIsolatedDB, Metadata: map[string]string{"canary": "true"},
@@ -37,11 +37,13 @@ func acme() *registry.Resolved {
 		Upstreams: []registry.Upstream{{Scheme: "http", Address: "127.0.0.1:9001"}},
 		Database:  registry.Database{Driver: "turso", Name: "acme-db", Schema: "acme_schema"},
 	}
+	r.Seal()
+	return r
 }
 
 // globex has limits: 60 requests a minute, 2 at once; and its environment 30 a minute.
 func globex() *registry.Resolved {
-	return &registry.Resolved{
+	r := &registry.Resolved{
 		Tenant: registry.ResolvedTenant{
 			ID: globexID, Slug: "globex", Name: "Globex", Plan: "free", Status: registry.StatusActive,
 			Isolation: registry.IsolationSharedSchema, Quotas: registry.Quotas{APIRateLimit: 60, Burst: 2},
@@ -51,6 +53,8 @@ func globex() *registry.Resolved {
 			Status: registry.StatusActive, Quotas: registry.Quotas{APIRateLimit: 30},
 		},
 	}
+	r.Seal()
+	return r
 }
 
 // mapSource is a registry in memory: by slug, or by host.

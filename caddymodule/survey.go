@@ -15,9 +15,8 @@ import (
 
 // surveyed is what the configuration has to know about an import file beyond what the registry does with it.
 type surveyed struct {
-	hash       string                  // of the content
-	plans      map[string]surveyedPlan // by name
-	unenforced []string                // names of quotas
+	hash  string                  // of the content
+	plans map[string]surveyedPlan // by name
 }
 
 // surveyedPlan is what a plan of an import file has in common with one of the configuration.
@@ -27,27 +26,32 @@ type surveyedPlan struct {
 	Upstreams json.RawMessage `json:"upstreams"`
 }
 
-// surveyedQuotas are the quotas that matter to the gateway.
+// surveyedQuotas are the quotas that a plan of the configuration can have.
 type surveyedQuotas struct {
-	APIRateLimit          json.Number     `json:"apiRateLimit"`
-	Burst                 json.Number     `json:"burst"`
-	MaxAPICallsPerMonth   json.RawMessage `json:"maxApiCallsPerMonth"`
-	MaxAPICallsPerDay     json.RawMessage `json:"maxApiCallsPerDay"`
-	MaxConcurrentRequests json.RawMessage `json:"maxConcurrentRequests"`
+	APIRateLimit          json.Number `json:"apiRateLimit"`
+	Burst                 json.Number `json:"burst"`
+	MaxAPICallsPerDay     json.Number `json:"maxApiCallsPerDay"`
+	MaxAPICallsPerMonth   json.Number `json:"maxApiCallsPerMonth"`
+	MaxConcurrentRequests json.Number `json:"maxConcurrentRequests"`
 }
 
-// note adds the names of the quotas that are given but not enforced.
-func (q *surveyedQuotas) note(names map[string]bool) {
-	given := func(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
-	if given(q.MaxAPICallsPerMonth) {
-		names["maxApiCallsPerMonth"] = true
+// equals reports whether they are those of a plan of the configuration.
+func (q *surveyedQuotas) equals(want *registry.Quotas) bool {
+	for _, pair := range []struct {
+		got  json.Number
+		want int64
+	}{
+		{q.APIRateLimit, want.APIRateLimit},
+		{q.Burst, want.Burst},
+		{q.MaxAPICallsPerDay, want.MaxAPICallsPerDay},
+		{q.MaxAPICallsPerMonth, want.MaxAPICallsPerMonth},
+		{q.MaxConcurrentRequests, want.MaxConcurrentRequests},
+	} {
+		if n, err := pair.got.Int64(); pair.got == "" && pair.want != 0 || pair.got != "" && (err != nil || n != pair.want) {
+			return false
+		}
 	}
-	if given(q.MaxAPICallsPerDay) {
-		names["maxApiCallsPerDay"] = true
-	}
-	if given(q.MaxConcurrentRequests) {
-		names["maxConcurrentRequests"] = true
-	}
+	return true
 }
 
 // survey reads an import file once, record by record.
@@ -59,24 +63,20 @@ func survey(path string) (*surveyed, error) {
 	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	s := &surveyed{plans: map[string]surveyedPlan{}}
-	names := map[string]bool{}
 	r := io.TeeReader(f, sum)
 	dec := json.NewDecoder(r)
-	if err := s.read(dec, names); err != nil {
+	if err := s.read(dec); err != nil {
 		return nil, err
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, err
 	}
 	s.hash = hex.EncodeToString(sum.Sum(nil))
-	for name := range names {
-		s.unenforced = append(s.unenforced, name)
-	}
 	return s, nil
 }
 
 // read walks over the members of the document. Whether they are right is for the registry to say.
-func (s *surveyed) read(dec *json.Decoder, names map[string]bool) error {
+func (s *surveyed) read(dec *json.Decoder) error {
 	if err := delim(dec, '{'); err != nil {
 		return err
 	}
@@ -101,22 +101,12 @@ func (s *surveyed) read(dec *json.Decoder, names map[string]bool) error {
 				if err := dec.Decode(&p); err != nil {
 					return err
 				}
-				p.Quotas.note(names)
 				s.plans[p.Name] = p
 				continue
 			}
-			var t struct {
-				Quotas       surveyedQuotas `json:"quotas"`
-				Environments []struct {
-					Quotas surveyedQuotas `json:"quotas"`
-				} `json:"environments"`
-			}
-			if err := dec.Decode(&t); err != nil {
+			var tenant struct{}
+			if err := dec.Decode(&tenant); err != nil {
 				return err
-			}
-			t.Quotas.note(names)
-			for i := range t.Environments {
-				t.Environments[i].Quotas.note(names)
 			}
 		}
 		if err := delim(dec, ']'); err != nil {
@@ -167,11 +157,7 @@ func (a *App) checkImportedPlans(path string) error {
 
 // equals reports whether an imported plan says the same as p, in everything that p can say.
 func (s *surveyedPlan) equals(p *registry.DocumentPlan) bool {
-	number := func(n json.Number, want int64) bool {
-		got, err := n.Int64()
-		return n == "" && want == 0 || err == nil && got == want
-	}
-	if !number(s.Quotas.APIRateLimit, p.Quotas.APIRateLimit) || !number(s.Quotas.Burst, p.Quotas.Burst) {
+	if !s.Quotas.equals(p.Quotas) {
 		return false
 	}
 	var list []string

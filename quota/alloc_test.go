@@ -89,10 +89,27 @@ func TestMillionTenants(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
-// heap returns the bytes in use after a collection.
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+// Promise: a warm decision with a limit of each kind for tenant, environment and API key, and giving the slots back,
+// allocates nothing.
+func TestNoAllocationsOfKinds(t *testing.T) {
+	b := newBook()
+	p := page{b, "node"}
+	l := NewLocal(LocalOptions{Usage: UsageOptions{Source: p, Sink: p}})
+	var limits []Limit
+	for n := range 3 {
+		limits = append(limits, kinds(t, n)...)
+		limits = append(limits, Limit{Name: "day", Key: benchKey(n, 0), Allowance: Allowance{MaxRequests, PeriodDay}})
+	}
+	out, now := make([]Status, len(limits)), time.Now()
+	l.ledger.down.Store(true) // nobody loads
+	l.Take(now, 1, limits, out)
+	l.Release(limits)
+	if got := testing.AllocsPerRun(1000, func() {
+		if !l.Take(now, 1, limits, out) {
+			t.Fatal("refused")
+		}
+		l.Release(limits)
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
 }

@@ -170,3 +170,11 @@ func (s *xsyncStore) Take(now time.Time, cost int64, limits []Limit, out []Statu
 	}
 	return true
 }
+
+func (s *mutexStore) Release([]Limit) {}
+
+func (s *shardedStore) Release([]Limit) {}
+
+func (s *xrateStore) Release([]Limit) {}
+
+func (s *xsyncStore) Release([]Limit) {}

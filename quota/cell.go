@@ -49,10 +49,12 @@ func alive(tat instant) instant {
 //
 // A lone loss, which is what happens beside real work, costs a few hundred nanoseconds. Only when the last one is less
 // than 50 µs ago, so that cores do nothing but spend from this bucket, it is about 10 µs.
-func (c *cell) standBack(at instant) {
+func (c *cell) standBack(at instant) { standBack(&c.lost, at) }
+
+func standBack(lost *atomic.Uint64, at instant) {
 	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
 	turns := few
-	if ago := at.since(instant(c.lost.Swap(uint64(at)))); ago < span(50*time.Microsecond)<<tickShift && ago > -span(time.Millisecond)<<tickShift {
+	if ago := at.since(instant(lost.Swap(uint64(at)))); ago < span(50*time.Microsecond)<<tickShift && ago > -span(time.Millisecond)<<tickShift {
 		turns = many
 	}
 	for range turns {

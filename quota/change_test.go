@@ -91,11 +91,11 @@ func TestRollBackAfterTimeHasPassed(t *testing.T) {
 			limits := one(r)
 			at := instantOf(clk.Now(), l.epoch)
 			b := []bucket{{}}
-			if !l.spend(&b[0], &limits[0], at, 1) {
+			if !l.spendRate(&b[0], &limits[0], at, 1) {
 				t.Fatal("refused")
 			}
 			clk.Add(tc.late)
-			l.rollBack(limits, b, at, 1)
+			l.rollBackRate(&limits[0], &b[0], at, 1)
 			if got := debtOf(b[0].cell.load(), at).duration(); got != tc.want {
 				t.Errorf("debt of %v, want %v", got, tc.want)
 			}
@@ -109,10 +109,10 @@ func TestRollBackAfterTimeHasPassed(t *testing.T) {
 		limits, out := one(r), make([]Status, 1)
 		at := instantOf(clk.Now(), l.epoch)
 		b := []bucket{{}}
-		l.spend(&b[0], &limits[0], at, 1)
+		l.spendRate(&b[0], &limits[0], at, 1)
 		now := clk.Add(5 * time.Second)
 		l.Take(now, 1, limits, out)
-		l.rollBack(limits, b, at, 1)
+		l.rollBackRate(&limits[0], &b[0], at, 1)
 		if l.Take(now, 0, limits, out); out[0].Remaining != 19 {
 			t.Errorf("%d remain, want 19: the other request was forgotten", out[0].Remaining)
 		}
@@ -139,9 +139,9 @@ func TestAnotherRequestAtTheSameMoment(t *testing.T) {
 		limits, out := one(r), make([]Status, 1)
 		at := instantOf(clk.Now(), l.epoch)
 		b := []bucket{{}}
-		l.spend(&b[0], &limits[0], at, 2)
+		l.spendRate(&b[0], &limits[0], at, 2)
 		*meanwhile = func() { l.Take(clk.Now(), 5, limits, out) }
-		l.rollBack(limits, b, at, 2)
+		l.rollBackRate(&limits[0], &b[0], at, 2)
 		if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 15 {
 			t.Errorf("%d remain, want 15", out[0].Remaining)
 		}

@@ -34,8 +34,8 @@ func Enforce(limits []Limit, statuses []Status) EnforcementResult {
 	limit, status := &limits[i], &statuses[i]
 	r := EnforcementResult{
 		Allowed:      !status.Exceeded,
-		CurrentUsage: limit.Rate.burst - status.Remaining,
-		Limit:        limit.Rate.burst,
+		CurrentUsage: limit.Size() - status.Remaining,
+		Limit:        limit.Size(),
 	}
 	if status.Exceeded {
 		r.ExceededQuota = limit.Name
@@ -134,13 +134,13 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-// AppendViolatedPolicies appends a JSON array of the names of all limits exceeded: the member "violated-policies" of
+// AppendViolatedPolicies appends a JSON array of the names of all limits that refused: the member "violated-policies" of
 // the problem type quota-exceeded (draft-ietf-httpapi-ratelimit-headers-10 §5.1).
 func AppendViolatedPolicies(b []byte, limits []Limit, statuses []Status) []byte {
 	b = append(b, '[')
 	first := true
 	for i := range limits {
-		if !statuses[i].Exceeded {
+		if !statuses[i].Exceeded || limits[i].Shadow {
 			continue
 		}
 		if !first {

@@ -27,44 +27,60 @@ const maxInteger = 999_999_999_999_999
 
 // AppendPolicy appends the value of a RateLimit-Policy field to b, for example
 //
-//	"requests";q=60;w=60, "environment";q=10;w=1
+//	"requests";q=60;w=60, "day";q=1000;w=86400, "month";q=10000, "concurrency";q=10;qu="concurrent-requests"
 //
-// q and w are the requests and the period (in seconds) of the rate as it was configured: what is granted over time.
+// q and w of a rate are the requests and the period (in seconds) as it was configured: what is granted over time.
 // The burst, how many may come at once, is what r of [AppendRateLimit] counts down from, so r of an untouched bucket
-// is below q when the burst is smaller than a period's requests, and above it when the burst is larger. Limits with
-// the zero Rate are left out; nothing is appended when no limit remains, and then no field should be sent.
+// is below q when the burst is smaller than a period's requests, and above it when the burst is larger. An allowance
+// per month has no w, because months differ; its end is in t of the RateLimit field. Concurrency has the quota unit
+// (qu) of the draft for it. Limits that set nothing, only count, or are shadow limits are left out; nothing is appended when no limit
+// remains, and then no field should be sent.
 func AppendPolicy(b []byte, limits []Limit) []byte {
 	first := true
 	for i := range limits {
-		r := &limits[i].Rate
-		if r.IsZero() {
+		l := &limits[i]
+		if !l.reported() {
 			continue
 		}
-		b = appendItem(b, limits[i].Name, first)
-		b = appendInteger(append(b, ";q="...), r.requests)
-		b = appendInteger(append(b, ";w="...), int64(r.period/time.Second))
+		b = appendItem(b, l.Name, first)
 		first = false
+		switch {
+		case !l.Rate.IsZero():
+			b = appendInteger(append(b, ";q="...), l.Rate.requests)
+			b = appendInteger(append(b, ";w="...), int64(l.Rate.period/time.Second))
+		case l.Allowance.Max > 0:
+			b = appendInteger(append(b, ";q="...), l.Allowance.Max)
+			if l.Allowance.Period == PeriodDay {
+				b = appendInteger(append(b, ";w="...), daySeconds)
+			}
+		default:
+			b = appendInteger(append(b, ";q="...), l.Concurrent)
+			b = append(b, `;qu="concurrent-requests"`...)
+		}
 	}
 	return b
 }
 
 // AppendRateLimit appends the value of a RateLimit field to b, for example
 //
-//	"requests";r=12;t=5, "environment";r=3;t=1
+//	"requests";r=12;t=5, "month";r=9321;t=604800, "concurrency";r=7
 //
 // r is what remains: how many requests may still come at once. t is the number of seconds, rounded up, until that
-// grows by one ("until additional quota is made available", draft -10 §4.1.2), 0 when the bucket is full. It is not
+// grows ("until additional quota is made available", draft -10 §4.1.2): by one for a rate, to the whole for an
+// allowance, whose period then ends. It is 0 when the bucket is full, and left out for concurrency. For a rate it is not
 // the time until the bucket is full again: the draft says that Retry-After should not name an earlier moment than t,
 // and the right Retry-After of a bucket that fills evenly comes long before it is full.
 func AppendRateLimit(b []byte, limits []Limit, statuses []Status) []byte {
 	first := true
 	for i := range limits {
-		if limits[i].Rate.IsZero() {
+		if !limits[i].reported() {
 			continue
 		}
 		b = appendItem(b, limits[i].Name, first)
 		b = appendInteger(append(b, ";r="...), statuses[i].Remaining)
-		b = appendInteger(append(b, ";t="...), seconds(statuses[i].Next))
+		if limits[i].Concurrent == 0 {
+			b = appendInteger(append(b, ";t="...), seconds(statuses[i].Next))
+		}
 		first = false
 	}
 	return b
@@ -95,9 +111,9 @@ func AppendRetryAfter(b []byte, wait time.Duration) []byte {
 	return appendInteger(b, max(seconds(wait), 1))
 }
 
-// AppendXLimit appends the value of an X-RateLimit-Limit field to b: the burst, which is what X-RateLimit-Remaining
-// counts down from.
-func AppendXLimit(b []byte, limit *Limit) []byte { return appendInteger(b, limit.Rate.burst) }
+// AppendXLimit appends the value of an X-RateLimit-Limit field to b: the limit's number ([Limit.Size]; of a rate the
+// burst), which is what X-RateLimit-Remaining counts down from.
+func AppendXLimit(b []byte, limit *Limit) []byte { return appendInteger(b, limit.Size()) }
 
 // AppendXRemaining appends the value of an X-RateLimit-Remaining field to b: how many may still come at once.
 func AppendXRemaining(b []byte, status *Status) []byte { return appendInteger(b, status.Remaining) }

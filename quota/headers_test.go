@@ -38,6 +38,10 @@ func TestHeaderTable(t *testing.T) {
 		{"an hour's window", string(AppendPolicy(nil, []Limit{{Name: "h", Rate: mustRate(t, 5, time.Hour, 0)}})), `"h";q=5;w=3600`},
 		{"sixteen digits", string(AppendPolicy(nil, []Limit{{Name: "m", Rate: mustRate(t, MaxRequests, time.Minute, 0)}})), `"m";q=999999999999999;w=60`},
 		{"sixteen digits remain", string(AppendRateLimit(nil, limits[:1], []Status{{Remaining: MaxRequests, Next: math.MaxInt64}})), `"requests";r=999999999999999;t=9223372037`},
+		{"kinds", string(AppendPolicy(nil, kindsOfLimit)), `"day";q=5;w=86400, "month";q=7, "concurrency";q=9;qu="concurrent-requests"`},
+		{"kinds left", string(AppendRateLimit(nil, kindsOfLimit, kindsLeft)), `"day";r=4;t=3600, "month";r=0;t=0, "concurrency";r=2`},
+		{"X-RateLimit-Limit of an allowance", string(AppendXLimit(nil, &kindsOfLimit[0])), "5"},
+		{"X-RateLimit-Limit of concurrency", string(AppendXLimit(nil, &kindsOfLimit[3])), "9"},
 		{"retry", string(AppendRetryAfter(nil, 1500*time.Millisecond)), "2"},
 		{"retry exactly", string(AppendRetryAfter(nil, 2*time.Second)), "2"},
 		{"retry at once", string(AppendRetryAfter(nil, 0)), "1"},
@@ -49,6 +53,43 @@ func TestHeaderTable(t *testing.T) {
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, tc.got, tc.want)
+		}
+	}
+}
+
+// kindsOfLimit are limits of which the third only counts and the last is a shadow.
+var kindsOfLimit = []Limit{
+	{Name: "day", Allowance: Allowance{5, PeriodDay}},
+	{Name: "month", Allowance: Allowance{7, PeriodMonth}},
+	{Name: "counted", Allowance: Allowance{Period: PeriodMonth}},
+	{Name: "concurrency", Concurrent: 9},
+	{Name: "shadow", Concurrent: 9, Shadow: true},
+}
+
+// kindsLeft is what is left of kindsOfLimit.
+var kindsLeft = []Status{{Remaining: 4, Next: time.Hour}, {}, {Remaining: 7}, {Remaining: 2}, {Remaining: 1}}
+
+// Promise: fields with limits of all kinds are Lists of Strings with parameters of the draft's types for a parser that we did
+// not write.
+func TestHeadersOfKinds(t *testing.T) {
+	for _, field := range []string{
+		string(AppendPolicy(nil, kindsOfLimit)), string(AppendRateLimit(nil, kindsOfLimit, make([]Status, len(kindsOfLimit)))),
+	} {
+		list, err := httpsfv.UnmarshalList([]string{field})
+		if err != nil || len(list) != 3 {
+			t.Fatalf("%s: %v", field, err)
+		}
+		for _, member := range list {
+			item := member.(httpsfv.Item)
+			if _, ok := item.Value.(string); !ok {
+				t.Errorf("%s: %v is no String", field, item.Value)
+			}
+			for _, name := range item.Params.Names() {
+				value, _ := item.Params.Get(name)
+				if _, isString := value.(string); isString != (name == "qu") {
+					t.Errorf("%s: %s is %v", field, name, value)
+				}
+			}
 		}
 	}
 }

@@ -15,10 +15,13 @@ type LocalOptions struct {
 	Now func() time.Time
 	// SweepInterval is the time in which [Local.Run] looks once at every bucket; default 10 s.
 	SweepInterval time.Duration
+	// Usage says where what is used of allowances is kept; default in memory only.
+	Usage UsageOptions
 }
 
-// Local is the [Store] of a single process. Its buckets live in memory only: what is to outlive a reload of the
-// configuration outlives it by keeping the Local.
+// Local is the [Store] of a single process. Its buckets, and its count of requests in flight, live in memory only: what
+// is to outlive a reload of the configuration outlives it by keeping the Local. What is used of allowances outlives the
+// process where [UsageOptions] name a source and a sink; see there.
 //
 // Reading a bucket takes no lock, spending from it one compare-and-swap, and neither allocates; only the first spend
 // from a key, and the first after its bucket was full and swept, adds a cell to a table. All methods are safe for
@@ -37,6 +40,8 @@ type Local struct {
 	pardoning sync.Mutex
 	hasher    hasher
 	shards    [shards]shard
+	ledger    *ledger
+	flights   flights
 }
 
 const (
@@ -58,12 +63,14 @@ func NewLocal(o LocalOptions) *Local {
 	for i := range l.shards {
 		l.shards[i].table.Store(newTable(0))
 	}
+	l.ledger, l.flights = newLedger(o.Usage), newFlights()
 	return l
 }
 
-// Len returns the number of buckets in memory: those that are not full, and those that no sweep has seen full yet.
+// Len returns the number of counts in memory: buckets that are not full, and those that no sweep has seen full yet;
+// accounts of allowances; and Keys with requests in flight, now or since the last sweep.
 func (l *Local) Len() int {
-	n := 0
+	n := l.ledger.accounts.Size() + l.flights.m.Size()
 	for i := range l.shards {
 		n += int(l.shards[i].cells.Load())
 	}

@@ -1,6 +1,6 @@
 package quota
 
-// rollBack takes back what a Take that lost a race at a later limit has spent from these.
+// rollBackRate takes back what a Take that lost a race at a later limit has spent from the bucket of a rate.
 //
 // Taking the cost off the TAT again is right as long as no time has passed: costs add up in any order, so what is
 // left is what would be there had this request never come. (Others may have been refused meanwhile for want of what
@@ -15,29 +15,43 @@ package quota
 // tenant, commonly microseconds, and never is more admitted than the rate allows.
 //
 // The clock is read after the TAT: whoever wrote that TAT had read the clock before.
-func (l *Local) rollBack(limits []Limit, buckets []bucket, at instant, cost int64) {
-	for i := range limits {
-		r, b := &limits[i].Rate, &buckets[i]
-		if r.IsZero() {
+func (l *Local) rollBackRate(limit *Limit, b *bucket, at instant, cost int64) {
+	r := &limit.Rate
+	for {
+		tat := b.cell.load()
+		if tat == dead {
+			// Evicted as full, at a time when all of ours was refilled.
+			b.debt = 0
+			return
+		}
+		present := l.present()
+		back := span(cost)*r.interval - max(present.since(at), 0)
+		if back <= 0 {
+			b.debt = debtOf(tat, at)
+			return
+		}
+		if b.cell.swap(tat, tat-instant(back)) {
+			b.debt = debtOf(tat-instant(back), at)
+			return
+		}
+	}
+}
+
+// rollBack takes back what a Take that lost a race at the limit end has spent from those before it.
+func (l *Local) rollBack(t *take, end int) {
+	for i := range end {
+		b, limit := &t.buckets[i], &t.limits[i]
+		if !b.charged {
 			continue
 		}
-		for {
-			tat := b.cell.load()
-			if tat == dead {
-				// Evicted as full, at a time when all of ours was refilled.
-				b.debt = 0
-				break
-			}
-			present := l.present()
-			back := span(cost)*r.interval - max(present.since(at), 0)
-			if back <= 0 {
-				b.debt = debtOf(tat, at)
-				break
-			}
-			if b.cell.swap(tat, tat-instant(back)) {
-				b.debt = debtOf(tat-instant(back), at)
-				break
-			}
+		switch {
+		case !limit.Rate.IsZero():
+			l.rollBackRate(limit, b, t.at, t.cost)
+		case !limit.Allowance.IsZero():
+			l.ledger.rollBack(&b.charge, t.limits, i, t.day, t.cost)
+		default:
+			l.flights.leave(&limit.Key)
+			b.flight = max(b.flight-1, 0)
 		}
 	}
 }

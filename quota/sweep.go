@@ -2,21 +2,35 @@ package quota
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// Sweep gives back the memory of every bucket that is full at now, and returns how many there were. Requests go on
-// meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
+// Sweep gives back the memory of every bucket that is full at now, of accounts that are saved and idle, and of Keys
+// without a request in flight, and returns how many there were. Requests go on meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
 // Local was built with.
 func (l *Local) Sweep(now time.Time) (removed int) {
 	for i := range l.shards {
 		removed += l.sweepShard(i, now)
 	}
-	return removed
+	return removed + l.ledger.sweep(now) + l.flights.sweep()
 }
 
-// Run sweeps until ctx ends: one shard at a time, so that all have had their turn after each SweepInterval.
+// sweepLag is how far Run's sweeps lie in the past: a request that read the clock before a sweep and spends after it is not
+// charged as if it came at the sweep, which a limit with a burst of 1 would refuse.
+const sweepLag = time.Second
+
+// Run sweeps until ctx ends: one shard at a time, so that all have had their turn after each SweepInterval. It also loads
+// what was used of allowances and saves what is used, and gives warnings: with a source, it has to run before the first
+// Take. It does not save what is left at its end; [Local.Flush] does, once no request is under way any more.
 func (l *Local) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	loops.Go(func() { l.ledger.warnLoop(ctx) })
+	if l.ledger.usage.Source != nil {
+		loops.Go(func() { l.ledger.loadLoop(ctx) })
+		loops.Go(func() { l.ledger.flushLoop(ctx) })
+	}
 	ticker := time.NewTicker(max(l.every/shards, time.Millisecond))
 	defer ticker.Stop()
 	for i := 0; ; i = (i + 1) % shards {
@@ -24,7 +38,11 @@ func (l *Local) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			l.sweepShard(i, l.now())
+			l.sweepShard(i, l.now().Add(-sweepLag))
+			if i == shards-1 {
+				l.ledger.sweep(l.now())
+				l.flights.sweep()
+			}
 		}
 	}
 }

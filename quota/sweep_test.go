@@ -78,7 +78,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 		if n := l.Sweep(clk.Now()); n != 1 || c.load() != dead {
 			t.Fatalf("%d swept", n)
 		}
-		if !l.spend(&b, &limits[0], at, 5) || b.cell == c {
+		if !l.spendRate(&b, &limits[0], at, 5) || b.cell == c {
 			t.Fatal("not spent, or spent from a dead cell")
 		}
 		if n := remaining(l, clk, limits); n != 15 || l.Len() != 1 {
@@ -128,7 +128,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 		l.Take(clk.Now(), 5, limits, make([]Status, 1))
 		_, c := old.find(hash, &limits[0].Key) // finds the dead cell there
 		b := bucket{cell: c, tat: 0}
-		if !l.spend(&b, &limits[0], instantOf(clk.Now(), l.epoch), 5) {
+		if !l.spendRate(&b, &limits[0], instantOf(clk.Now(), l.epoch), 5) {
 			t.Fatal("refused")
 		}
 		if n := remaining(l, clk, limits); n != 10 || l.Len() != 1 {
@@ -139,11 +139,11 @@ func TestEvictionAgainstSpend(t *testing.T) {
 	t.Run("the loser of a race whose cell was evicted", func(t *testing.T) {
 		clk, l, limits, _ := setup(t)
 		at := instantOf(clk.Now(), l.epoch)
-		b := []bucket{{}}
-		l.spend(&b[0], &limits[0], at, 1)
+		b := new(bucket)
+		l.spendRate(b, &limits[0], at, 1)
 		l.Sweep(clk.Add(time.Second))
 		l.Take(clk.Now(), 5, limits, make([]Status, 1))
-		l.rollBack(limits, b, at, 1)
+		l.rollBackRate(&limits[0], b, at, 1)
 		if n := remaining(l, clk, limits); n != 15 {
 			t.Errorf("%d remain", n)
 		}

@@ -3,13 +3,19 @@ package quota
 import "time"
 
 // inline is the number of limits that a Take can look at without allocating.
-const inline = 8
+const inline = 12
 
 // bucket is one limit's part of a Take under way.
 type bucket struct {
-	cell *cell   // nil when the key has none, or was not looked up yet
+	cell *cell   // of a rate; nil when the key has none, or was not looked up yet
 	tat  instant // as last read
 	debt span    // as last read, or as it is after spending
+
+	charge        // of an allowance, in the first one with its Key
+	lead    int   // of an allowance: the first one with its Key
+	flight  int64 // of concurrency: requests in flight, as last read or after entering
+	charged bool  // something was spent, or a slot taken
+	over    bool  // there was no room
 }
 
 // Take implements [Store].
@@ -18,55 +24,93 @@ type bucket struct {
 // contention. Only when all have room does it spend from one after the other, each by compare-and-swap against
 // what is there by then. If one has lost its room in between, what was spent from those before it is taken back.
 // The first bucket is not read beforehand: when it refuses, nothing has been spent yet.
+//
+// Where Take has to wait, for an allowance whose use was not loaded yet, it waits before it spends anything, and for at most
+// [UsageOptions].LoadTimeout.
 func (l *Local) Take(now time.Time, cost int64, limits []Limit, out []Status) (allowed bool) {
 	out = out[:len(limits)]
 	if len(limits) == 0 {
 		return true
 	}
-	at := instantOf(now, l.epoch)
 	var few [inline]bucket
 	buckets := few[:]
 	if len(limits) > inline {
 		buckets = make([]bucket, len(limits))
 	}
-	buckets = buckets[:len(limits)]
+	t := take{now: now, at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, buckets: buckets[:len(limits)]}
 
 	allowed = true
 	for i := 1; i < len(limits); i++ {
-		allowed = l.look(&buckets[i], &limits[i], at, cost) && allowed
+		allowed = l.look(&t, i) && allowed
 	}
-	if allowed && cost > 0 {
+	switch {
+	case !allowed || cost < 1:
+		allowed = l.look(&t, 0) && allowed
+	default:
 		for i := range limits {
-			if !l.spend(&buckets[i], &limits[i], at, cost) {
-				l.rollBack(limits[:i], buckets, at, cost)
+			if !l.spend(&t, i) {
+				l.rollBack(&t, i)
 				allowed = false
 				break
 			}
 		}
-	} else {
-		allowed = l.look(&buckets[0], &limits[0], at, cost) && allowed
 	}
-
 	for i := range limits {
-		switch r, debt := &limits[i].Rate, buckets[i].debt; {
-		case r.IsZero():
-			out[i] = unlimited()
-		case allowed || r.fits(debt, cost):
-			r.status(debt, &out[i])
-		default:
-			r.refusal(debt, cost, &out[i])
-		}
+		l.report(&t, i, allowed, &out[i])
 	}
 	return allowed
 }
 
-// look reads one bucket and reports whether it has room.
-func (l *Local) look(b *bucket, limit *Limit, at instant, cost int64) bool {
-	r := &limit.Rate
-	if r.IsZero() {
-		return true
+// Release implements [Store].
+func (l *Local) Release(limits []Limit) {
+	for i := range limits {
+		if limits[i].Concurrent > 0 {
+			l.flights.leave(&limits[i].Key)
+		}
 	}
-	b.cell = l.find(&limit.Key)
+}
+
+// take is a Take under way.
+type take struct {
+	now     time.Time
+	at      instant
+	day     day
+	cost    int64
+	limits  []Limit
+	buckets []bucket
+}
+
+// leader returns the first allowance with the Key of the allowance i.
+func (t *take) leader(i int) int {
+	for j := range i {
+		if !t.limits[j].Allowance.IsZero() && t.limits[j].Key == t.limits[i].Key {
+			return j
+		}
+	}
+	return i
+}
+
+// look reads one bucket and reports whether it lets the request pass.
+func (l *Local) look(t *take, i int) bool {
+	b, limit := &t.buckets[i], &t.limits[i]
+	switch {
+	case !limit.Rate.IsZero():
+		b.over = !l.lookRate(b, &limit.Rate, &limit.Key, t.at, t.cost)
+	case !limit.Allowance.IsZero():
+		if b.lead = t.leader(i); b.lead < i {
+			return true // its leader speaks for it
+		}
+		return l.ledger.look(&b.charge, t.limits, i, t.day, t.cost)
+	case limit.Concurrent > 0:
+		b.flight = l.flights.find(&limit.Key).inFlight()
+		b.over = t.cost > 0 && b.flight >= limit.Concurrent
+	}
+	return !b.over || limit.Shadow
+}
+
+// lookRate reads the bucket of a rate and reports whether it has room.
+func (l *Local) lookRate(b *bucket, r *Rate, k *Key, at instant, cost int64) bool {
+	b.cell = l.find(k)
 	b.tat = l.read(b.cell, at)
 	b.debt = debtOf(b.tat, at)
 	if cost < 1 || r.fits(b.debt, cost) {
@@ -77,11 +121,31 @@ func (l *Local) look(b *bucket, limit *Limit, at instant, cost int64) bool {
 }
 
 // spend charges one bucket if it has room.
-func (l *Local) spend(b *bucket, limit *Limit, at instant, cost int64) bool {
-	r := &limit.Rate
-	if r.IsZero() {
-		return true
+func (l *Local) spend(t *take, i int) bool {
+	b, limit := &t.buckets[i], &t.limits[i]
+	switch {
+	case !limit.Rate.IsZero():
+		b.charged = l.spendRate(b, limit, t.at, t.cost)
+		b.over = !b.charged
+	case !limit.Allowance.IsZero():
+		if b.acct == nil { // the first limit, or one that follows a leader
+			if b.lead = t.leader(i); b.lead < i {
+				return true
+			}
+			l.ledger.look(&b.charge, t.limits, i, t.day, t.cost)
+		}
+		b.charged = l.ledger.spend(&b.charge, t.limits, i, t.day, t.at, t.cost)
+		return b.charged
+	case limit.Concurrent > 0:
+		b.flight, b.charged = l.flights.enter(limit, t.at)
+		b.over = !b.charged || b.flight > limit.Concurrent
 	}
+	return !b.over || limit.Shadow
+}
+
+// spendRate charges the bucket of a rate if it has room.
+func (l *Local) spendRate(b *bucket, limit *Limit, at instant, cost int64) bool {
+	r := &limit.Rate
 	if b.cell == nil {
 		b.cell = l.find(&limit.Key)
 		if b.cell == nil {
@@ -106,5 +170,60 @@ func (l *Local) spend(b *bucket, limit *Limit, at instant, cost int64) bool {
 		}
 		b.cell.standBack(at)
 		b.tat = b.cell.load()
+	}
+}
+
+// report says what a limit has to say.
+func (l *Local) report(t *take, i int, allowed bool, s *Status) {
+	b, limit := &t.buckets[i], &t.limits[i]
+	switch {
+	case !limit.Rate.IsZero():
+		// A bucket that was not read any more, or that gave back what was spent, is as it was read or as it is now.
+		if b.over || !allowed && t.cost > 0 && !limit.Rate.fits(b.debt, t.cost) {
+			limit.Rate.refusal(b.debt, t.cost, s)
+		} else {
+			limit.Rate.status(b.debt, s)
+		}
+	case !limit.Allowance.IsZero():
+		l.reportAllowance(t, i, allowed, s)
+		return
+	case limit.Concurrent > 0:
+		*s = ConcurrentStatus(limit.Concurrent, b.flight, false)
+		if b.over || !allowed && t.cost > 0 && b.flight >= limit.Concurrent {
+			s.Exceeded, s.RetryAfter = true, ConcurrentRetry
+		}
+	default:
+		*s = unlimited()
+	}
+	if limit.Shadow {
+		s.RetryAfter = 0
+	}
+}
+
+func (l *Local) reportAllowance(t *take, i int, allowed bool, s *Status) {
+	limit := &t.limits[i]
+	lead := &t.buckets[t.buckets[i].lead]
+	a := lead.acct
+	used := a.used(limit.Allowance.Period, lead.use)
+	a.status(&limit.Allowance, t.now, used, s)
+	if limit.Allowance.Max == 0 || t.cost < 1 {
+		return
+	}
+	if allowed {
+		l.ledger.warn(a, &limit.Allowance, used-min(t.cost, MaxRequests), used)
+		s.Exceeded = limit.Shadow && used > limit.Allowance.Max
+		return
+	}
+	if t.cost <= limit.Allowance.Max-used {
+		return
+	}
+	s.Exceeded = true
+	if limit.Shadow {
+		return
+	}
+	if s.RetryAfter = a.wait(limit.Allowance.Period, t.now); t.cost > limit.Allowance.Max {
+		s.RetryAfter = Never
+	} else {
+		l.ledger.warn(a, &limit.Allowance, used, limit.Allowance.Max)
 	}
 }

@@ -35,6 +35,9 @@ func (e *constraintError) Error() string { return e.text }
 // errLock is in the chain of an error that says that another writer was in the way: trying again may help.
 var errLock = errors.New("another writer holds the registry")
 
+// errRefused is in the chain of an error that says that nobody listens: the server has got nothing.
+var errRefused = errors.New("connection refused")
+
 // errTooLarge is in the chain of an error that says that a server's answer would have been too large.
 var errTooLarge = errors.New("answer too large")
 
@@ -131,7 +134,7 @@ func answered(text string) bool {
 // classifyMessage handles what SQLite says about a statement, the same text in a file and on a server.
 func (s *Store) classifyMessage(message string) error {
 	switch {
-	case strings.Contains(message, "constraint failed"), strings.HasPrefix(message, "import: "):
+	case strings.Contains(message, "constraint failed"), strings.HasPrefix(message, "import: "), strings.HasPrefix(message, "operation: "):
 		return &constraintError{message}
 	case strings.Contains(message, "no such table"), strings.Contains(message, "no such column"):
 		return s.unavailable("it lacks part of the schema ("+message+"): start a gateway or run an import, both create it", errNoSchema)
@@ -163,7 +166,7 @@ func (s *Store) classifyTransport(err error, text string) error {
 	case strings.Contains(text, "error code 404"), strings.Contains(text, "but got 404"):
 		return s.unavailable("the server knows no such database: check the URL")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return s.unavailable("connection refused: check the URL and that the server runs")
+		return s.unavailable("connection refused: check the URL and that the server runs", errRefused)
 	case errors.As(err, &dns):
 		return s.unavailable("the host name " + dns.Name + " cannot be resolved: check the URL")
 	case errors.Is(err, errDials):

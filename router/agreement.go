@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,12 +57,16 @@ func (a Agreement) demands(c *candidate) bool {
 	return a == AgreementRequired || a == AgreementAuthenticated && c.yield.Authenticated
 }
 
+// refuseUnproven is for requests whose tenant nothing proves, where proof is required.
+var refuseUnproven = refuseCredentialsInvalid.WithCause(
+	errors.New("require authenticated: no token, session or API key of the request names its tenant"))
+
 // agree decides between the candidates. unknown says that a soft reference was unknown to the registry.
 func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, unknown bool) (Decision, *Refusal) {
 	w := decider(found)
 	switch {
 	case rt.requireAuthenticated && (w == nil || !w.yield.Authenticated):
-		return Decision{}, refuseCredentialsInvalid
+		return Decision{}, refuseUnproven
 	case w == nil && unknown:
 		return Decision{}, refuseTenantNotFound
 	case w == nil:

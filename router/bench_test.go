@@ -20,6 +20,16 @@ func (h *hit) Resolve(context.Context, registry.Reference, time.Time) (*registry
 	return h.res, h.err
 }
 
+// proven is a snapshot with a credential that is a session, an API key and a membership in one.
+func proven(res *registry.Resolved) *registry.Resolved {
+	with := *res
+	with.Credential = &registry.Credential{
+		User: "user-1", Role: registry.RoleUser, Roles: []string{string(registry.RoleUser)}, NamesTenant: true, NamesEnvironment: true,
+	}
+	with.Seal()
+	return &with
+}
+
 // hotPath is one way through the hot path, with the allocations that it may make.
 type hotPath struct {
 	name   string
@@ -41,6 +51,11 @@ func hotPaths(tb testing.TB) []hotPath {
 	path, placeholder := must(NewPath("/t/{tenant}", false)), must(NewPlaceholder("org", ""))
 	bearer := must(NewJWT(jwtOptions(tb, credential.ClaimNames{})))
 	ctx := context.Background()
+	proven := &hit{res: proven(newWorld().byRef[slug("acme", "")])}
+	key, _ := apiKey(tb, "production")
+	withCookie, withKey := request(tb, "acme.app.example.com", "/"), request(tb, "acme.app.example.com", "/")
+	withCookie.HTTP.Header.Set("Cookie", "theme=dark; "+cookie("GoMj01zLQNrfIQoHqVRzvDZdYiVcpN89"))
+	withKey.HTTP.Header.Set(credential.DefaultKeyHeader, key)
 
 	route := func(resolver Resolver, want string, r *Request, sources ...Source) func() {
 		rt := newRouter(tb, resolver, sources...)
@@ -48,7 +63,7 @@ func hotPaths(tb testing.TB) []hotPath {
 			tb.Fatalf("%s, want %s", got, want)
 		}
 		return func() {
-			if _, err := rt.Route(ctx, r); (err == nil) != (resolver == acme || resolver == dev) && want != CodeTenantConflict {
+			if _, err := rt.Route(ctx, r); (err == nil) != (resolver == acme || resolver == dev || resolver == proven) && want != CodeTenantConflict {
 				tb.Fatal(err)
 			}
 		}
@@ -84,6 +99,10 @@ func hotPaths(tb testing.TB) []hotPath {
 		{"route/environment by header", 0, route(dev, "acme/dev", withHeader("acme.app.example.com", "/", "", "dev"), subdomain, header)},
 		{"route/token", 0, route(acme, "acme/production", withToken(tb, "gateway.internal", token(tb)), bearer)},
 		{"route/token agrees", 0, route(acme, "acme/production", withToken(tb, "acme.app.example.com", token(tb)), subdomain, bearer)},
+		{"route/session", 0, route(proven, "acme/production", withCookie, subdomain, sessions(tb, SessionOptions{AnyUser: true}))},
+		{"route/session of a member", 0, route(proven, "acme/production", withCookie, subdomain, sessions(tb, SessionOptions{}))},
+		{"route/session table", 0, route(proven, "acme/production", withCookie, subdomain, sessions(tb, SessionOptions{Table: true}))},
+		{"route/key of a member (its lookup key)", 1, route(proven, "acme/production", withKey, subdomain, apiKeys(tb, false))},
 		{"refuse/unknown", 0, route(unknown, CodeTenantNotFound, request(tb, "nobody.app.example.com", "/"), subdomain)},
 		{"refuse/required", 0, route(unknown, CodeTenantRequired, request(tb, "app.example.com", "/"), subdomain)},
 		{"refuse/malformed", 0, route(unknown, CodeTenantInvalid, request(tb, "a--b--c.app.example.com", "/"), subdomain)},

@@ -14,12 +14,20 @@ const HTMLContentType = "text/html; charset=utf-8"
 // problemType begins the type URI of each problem; the code follows. It identifies and cannot be opened.
 const problemType = "urn:tenantgate:problem:"
 
+// problemQuotaExceeded is the type of quota_exceeded in place of that: the one that
+// draft-ietf-httpapi-ratelimit-headers-10 §5.1 registers.
+const problemQuotaExceeded = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
 // AppendProblem appends the refusal as a problem details object (RFC 9457) with the extension member "code", and with
-// those of the quota for quota_exceeded. instance is a URI reference for this occurrence, such as the path of the
+// those of the quota, "violated-policies" of the draft among them, for quota_exceeded. instance is a URI reference for this occurrence, such as the path of the
 // request or "urn:uuid:" and the request's id; it is left out when empty.
 func (r *Refusal) AppendProblem(b []byte, instance string) []byte {
 	b = append(b, `{"type":`...)
-	b = appendJSON(b, problemType, r.Code)
+	if r.Exceeded != nil {
+		b = appendJSON(b, problemQuotaExceeded, "")
+	} else {
+		b = appendJSON(b, problemType, r.Code)
+	}
 	b = append(b, `,"title":`...)
 	b = appendJSON(b, "", r.Title)
 	b = append(b, `,"status":`...)
@@ -41,6 +49,16 @@ func (r *Refusal) AppendProblem(b []byte, instance string) []byte {
 		b = strconv.AppendInt(b, e.Limit, 10)
 		b = append(b, `,"message":`...)
 		b = appendJSON(b, "", r.Detail)
+		if len(e.Policies) > 0 {
+			b = append(b, `,"violated-policies":[`...)
+			for i, policy := range e.Policies {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = appendJSON(b, "", policy)
+			}
+			b = append(b, ']')
+		}
 	}
 	return append(b, '}')
 }

@@ -98,6 +98,8 @@ type Exceeded struct {
 	Usage int64
 	// Limit is the quota's value.
 	Limit int64
+	// Policies are the names of all limits that refused, as in the RateLimit headers.
+	Policies []string
 }
 
 // Error implements error. It leaves out Cause, because a server may show the text of an error to clients.

@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 	if r := Refuse("no_such_code", nil); r.Status != http.StatusInternalServerError {
 		t.Errorf("a code that does not exist: %+v", r)
 	}
-	if r := RefuseQuota(Exceeded{"apiRateLimit", 60, 60}, 5*time.Second); r.RetryAfter != 5*time.Second || r.Exceeded.Limit != 60 || refuseQuotaExceeded.Exceeded != nil {
+	if r := RefuseQuota(Exceeded{Quota: "apiRateLimit", Usage: 60, Limit: 60}, 5*time.Second); r.RetryAfter != 5*time.Second || r.Exceeded.Limit != 60 || refuseQuotaExceeded.Exceeded != nil {
 		t.Errorf("%+v", r)
 	}
 	if r := RefuseCredentials("", nil); r.Challenge != "Bearer" {
@@ -81,10 +81,10 @@ func TestProblem(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	got = string(RefuseQuota(Exceeded{"apiRateLimit", 61, 60}, time.Second).AppendProblem(nil, ""))
-	want = `{"type":"urn:tenantgate:problem:quota_exceeded","title":"Quota exceeded","status":429,` +
+	got = string(RefuseQuota(Exceeded{"apiRateLimit", 61, 60, []string{"requests", "environment"}}, time.Second).AppendProblem(nil, ""))
+	want = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded","status":429,` +
 		`"detail":"A limit of this tenant is used up. Try again later.","code":"quota_exceeded","allowed":false,"exceededQuota":"apiRateLimit",` +
-		`"currentUsage":61,"limit":60,"message":"A limit of this tenant is used up. Try again later."}`
+		`"currentUsage":61,"limit":60,"message":"A limit of this tenant is used up. Try again later.","violated-policies":["requests","environment"]}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

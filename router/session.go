@@ -61,14 +61,14 @@ func (s *sessionSource) Identify(r *Request) (Yield, error) {
 	if value == "" {
 		return Yield{}, nil
 	}
-	token, err := s.session.Verify(value)
+	key, hash, err := s.session.Verify(value)
 	if err != nil {
 		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
 	}
 	if s.kind == registry.KindSession {
-		token = credential.LookupKey(token)
+		key = hash
 	}
-	return Yield{Reference: registry.Reference{Kind: s.kind, Key: token}, Authenticated: true, Member: s.member}, nil
+	return Yield{Reference: registry.Reference{Kind: s.kind, Key: key}, Authenticated: true, Member: s.member}, nil
 }
 
 // Rewrite implements [Rewriter].

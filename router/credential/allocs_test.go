@@ -15,6 +15,7 @@ func TestAllocations(t *testing.T) {
 	ctx := t.Context()
 	r := benchRequest()
 	x, s := extractor(t, "header", "cookie jwt", "query access_token", "subprotocol"), newSession(t, SessionOptions{})
+	forgetful := newSession(t, SessionOptions{Remember: -1})
 	value, err := s.Extract(r)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,8 @@ func TestAllocations(t *testing.T) {
 		{"a remembered token", 0, func() { _, _ = v.Verify(ctx, token, start) }},
 		{"finding a token", 0, func() { _, _, _ = x.Extract(r) }},
 		{"finding a session cookie", 0, func() { _, _ = s.Extract(r) }},
-		{"a session cookie (its decoded value)", 1, func() { _, _ = s.Verify(value) }},
+		{"a remembered session cookie", 0, func() { _, _, _ = s.Verify(value) }},
+		{"a session cookie (its decoded value, its lookup key)", 2, func() { _, _, _ = forgetful.Verify(value) }},
 		{"finding an API key", 0, func() { _, _ = keys.Extract(withKey) }},
 		{"the form of an API key", 0, func() { _, _ = ParseKey(key) }},
 		{"a lookup key (itself)", 1, func() { _ = LookupKey(key) }},

@@ -30,4 +30,5 @@
 // A token that was verified is remembered until it expires or its key is withdrawn, and is then found in some 100
 // nanoseconds without allocation. The first time costs a signature: about 40 microseconds with HMAC, 70 with RSA, 90
 // with Ed25519, 100 with P-256, but 500 with P-384 and 2,000 with P-521, for which Go has no assembly on amd64.
+// A session cookie whose signature was good is remembered likewise; the first time costs less than a microsecond.
 package credential

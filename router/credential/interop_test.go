@@ -140,7 +140,7 @@ func TestBetterAuthCookies(t *testing.T) {
 			if err != nil || value != c.Value {
 				t.Fatalf("extracted %q, %v", value, err)
 			}
-			token, err := s.Verify(value)
+			token, _, err := s.Verify(value)
 			if err != nil || token != c.Token {
 				t.Fatalf("got %q, %v; want %q", token, err, c.Token)
 			}
@@ -153,7 +153,7 @@ func TestBetterAuthCookies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = other.Verify(value)
+			_, _, err = other.Verify(value)
 			wantReason(t, err, ReasonSignature)
 		})
 	}

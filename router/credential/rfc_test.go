@@ -36,6 +36,19 @@ const (
 	// RFC 7515 A.7: the flattened JSON serialization, which is no JWT (RFC 7519 §1).
 	rfcFlattened = `{"payload":"` + rfcClaims + `","protected":"eyJhbGciOiJFUzI1NiJ9","header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},` +
 		`"signature":"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"}`
+	// RFC 7515 A.6: the general JSON serialization, with the signatures of A.2 and A.3.
+	rfcGeneral = `{"payload":"` + rfcClaims + `","signatures":[{"protected":"eyJhbGciOiJSUzI1NiJ9","header":{"kid":"2010-12-29"},` +
+		`"signature":"cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4` +
+		`BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqv` +
+		`hJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"},` +
+		`{"protected":"eyJhbGciOiJFUzI1NiJ9","header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},` +
+		`"signature":"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"}]}`
+	// RFC 7519 A.1: an encrypted token (JWE), which proves nothing about who made it.
+	rfcEncrypted = "eyJhbGciOiJSU0ExXzUiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0.QR1Owv2ug2WyPBnbQrRARTeEk9kDO2w8qDcjiHnSJflSdv1iNqhWXaKH4MqAkQtMoNfABIPJ" +
+		"aZm0HaA415sv3aeuBWnD8J-Ui7Ah6cWafs3ZwwFKDFUUsWHSK-IPKxLGTkND09XyjORj_CHAgOPJ-Sd8ONQRnJvWn_hXV1BNMHzUjPyYwEsRhDhzjAD26imasOTsgruobpYG" +
+		"oQcXUwFDn7moXPRfDE8-NoQX7N7ZYMmpUDkR-Cx9obNGwJQ3nM52YCitxoQVPzjbl7WBuB7AohdBoZOdZ24WlN1lVIeh8v1K4krB8xgKvRU8kgFrEn_a1rZgN5TiysnmzTRO" +
+		"F869lQ.AxY8DCtDaGlsbGljb3RoZQ.MKOle7UQrG6nSxTLX6Mqwt0orbHvAKeWnDYvpIAeZ72deHxz3roJDXQyhxx0wKaMHDjUEOKIwrtkHthpqEanSBNYHZgmNOV7sln1Eu9" +
+		"g3J8.fiK51VwhsxJ-siBMR-YFiA"
 )
 
 // rfcKeys returns the set of one published key.
@@ -96,7 +109,9 @@ func TestPublishedSignatures(t *testing.T) {
 		{"RFC 8037 A.4", rfcEdDSA, rfcEdDSAKey, ReasonMalformed},
 		{"RFC 7515 A.5, RFC 7519 §6.1", rfcNone, rfcES256Key, ReasonAlgorithm},
 		{"RFC 7515 A.5 with a secret", rfcNone, rfcHS256Secret, ReasonAlgorithm},
+		{"RFC 7515 A.6", rfcGeneral, rfcES256Key, ReasonMalformed},
 		{"RFC 7515 A.7", rfcFlattened, rfcES256Key, ReasonMalformed},
+		{"RFC 7519 A.1", rfcEncrypted, rfcRS256Key, ReasonMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set := rfcKeys(t, c.key)

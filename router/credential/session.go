@@ -37,6 +37,9 @@ type SessionOptions struct {
 	// Secrets are those that sign the cookie: several while a secret is being rotated. At least one, each of at
 	// least 16 bytes.
 	Secrets []string
+	// Remember is how many verified cookies are remembered, so that a signature is checked once and not for each
+	// request; each is at most 1 KiB of text, and usually 100 bytes. Default: [DefaultRemember]; negative: none.
+	Remember int
 }
 
 // Session verifies the session cookies of better-auth: encodeURIComponent(token + "." + signature), where the
@@ -44,6 +47,7 @@ type SessionOptions struct {
 type Session struct {
 	cookie, secure string
 	secrets        []*sessionSecret
+	remembered     *recent // nil: none
 }
 
 // sessionSecret computes signatures; the pool saves setting up the HMAC's key for each of them.
@@ -69,6 +73,12 @@ func NewSession(o SessionOptions) (*Session, error) {
 	s := &Session{cookie: o.Cookie}
 	if !strings.HasPrefix(o.Cookie, "__") {
 		s.secure = securePrefix + o.Cookie
+	}
+	switch {
+	case o.Remember == 0:
+		s.remembered = newRecent(DefaultRemember)
+	case o.Remember > 0:
+		s.remembered = newRecent(o.Remember)
 	}
 	if len(o.Secrets) == 0 {
 		return nil, errors.New("no secret: a session cookie that nothing verifies proves nothing")
@@ -107,9 +117,36 @@ func (s *Session) Remove(r *http.Request) {
 	}
 }
 
-// Verify returns the session token in a cookie's value, if one of the secrets signed it. The error is an [Error].
-// Whether the session still exists is for the registry to say, see [LookupKey].
-func (s *Session) Verify(value string) (token string, err error) {
+// Verify returns the session token in a cookie's value, if one of the secrets signed it, and the token's [LookupKey].
+// The error is an [Error]. Whether the session still exists is for the registry to say.
+func (s *Session) Verify(value string) (token, lookupKey string, err error) {
+	if s.remembered == nil {
+		if token, err = s.verify(value); err != nil {
+			return "", "", err
+		}
+		return token, LookupKey(token), nil
+	}
+	p := s.remembered.load(value)
+	if p == nil {
+		if token, err = s.verify(value); err != nil {
+			return "", "", err
+		}
+		p = proven(value, token)
+		s.remembered.store(p)
+	}
+	return p.token, p.hash, nil
+}
+
+// Remembered returns how many cookies are remembered now, for a metric.
+func (s *Session) Remembered() int {
+	if s.remembered == nil {
+		return 0
+	}
+	return s.remembered.len()
+}
+
+// verify is Verify for a cookie that is not remembered.
+func (s *Session) verify(value string) (token string, err error) {
 	if len(value) > maxSessionValue {
 		return "", refuse(ReasonTooLarge, "the session cookie has %d bytes: %d is the most", len(value), maxSessionValue)
 	}

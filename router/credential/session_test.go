@@ -107,7 +107,7 @@ func TestSessionVerify(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSession(t, SessionOptions{Secrets: []string{sessionTestSecret, "the former secret, also long enough"}})
-			got, err := s.Verify(row.value)
+			got, _, err := s.Verify(row.value)
 			wantReason(t, err, row.want)
 			if (err == nil) != (got != "") {
 				t.Errorf("got %q with %v", got, err)
@@ -117,7 +117,7 @@ func TestSessionVerify(t *testing.T) {
 			}
 		})
 	}
-	if got, err := newSession(t, SessionOptions{}).Verify(good); got != token || err != nil {
+	if got, _, err := newSession(t, SessionOptions{}).Verify(good); got != token || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -158,10 +158,10 @@ func TestSessionConcurrently(t *testing.T) {
 			token := strings.Repeat(string(rune('a'+n)), 32)
 			good, bad := sessionValue(sessionTestSecret, token), sessionValue("another secret, also long enough", token)
 			for range 500 {
-				if got, err := s.Verify(good); err != nil || got != token {
+				if got, _, err := s.Verify(good); err != nil || got != token {
 					t.Errorf("got %q, %v", got, err)
 				}
-				if _, err := s.Verify(bad); err == nil {
+				if _, _, err := s.Verify(bad); err == nil {
 					t.Error("a bad cookie passed")
 				}
 			}

@@ -2,15 +2,18 @@
 //
 //   node better-auth.mjs vectors > ../../router/credential/testdata/better-auth.json
 //       signs users up over HTTP and prints the cookies and tokens that they were given
-//   node better-auth.mjs serve --port 3001 --database file:auth.db --secret SECRET [--secret OLD] [--url https://app.example.com]
-//       serves better-auth until it is killed; prints one line of JSON once it listens
+//   node better-auth.mjs serve --port 3001 --database file:auth.db --secret SECRET [--secret OLD] [--url https://app.example.com] [--tenants]
+//       serves better-auth until it is killed; prints one line of JSON once it listens. With --tenants the database is
+//       also the gateway's registry: organizations become tenants there, and their members those of the tenants
 //
 // The database is in memory, or with --database a libSQL file or server: its driver comes as a prebuilt package and
 // needs no install script, unlike better-sqlite3.
 
 import { createServer } from "node:http";
 import { once } from "node:events";
+import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
+import { createClient } from "@libsql/client";
 import { betterAuth } from "better-auth";
 import { memoryAdapter } from "better-auth/adapters/memory";
 import { getMigrations } from "better-auth/db/migration";
@@ -25,6 +28,7 @@ const { positionals, values } = parseArgs({
     secret: { type: "string", multiple: true },
     url: { type: "string" },
     prefix: { type: "string" },
+    tenants: { type: "boolean" },
   },
 });
 
@@ -37,8 +41,40 @@ async function database(url) {
   return { dialect: new LibsqlDialect({ url, authToken: process.env.DATABASE_TOKEN }), type: "sqlite" };
 }
 
+const roles = { owner: "env_admin", admin: "env_maker", member: "env_user" };
+
+// tenants returns the hooks that keep the gateway's registry, which is the same database, in step with organizations.
+function tenants(url) {
+  const db = createClient({ url, authToken: process.env.DATABASE_TOKEN });
+  const join = ({ member, organization }) =>
+    db.execute({
+      sql: `INSERT INTO sys_environment_member (environment_id, user_id, role)
+            SELECT id, ?, ? FROM sys_environment WHERE organization_id = ?
+            ON CONFLICT DO UPDATE SET role = excluded.role`,
+      args: [member.userId, roles[member.role], organization.id],
+    });
+  return {
+    async afterCreateOrganization({ organization, member }) {
+      await db.batch([
+        { sql: "INSERT INTO sys_organization (id, slug, name, plan) VALUES (?, ?, ?, 'free')", args: [organization.id, organization.slug, organization.name] },
+        { sql: "INSERT INTO sys_environment (id, organization_id, slug, name) VALUES (?, ?, 'production', 'Production')", args: [randomUUID(), organization.id] },
+      ], "write");
+      await join({ member, organization });
+    },
+    afterAddMember: join,
+    afterAcceptInvitation: join,
+    afterUpdateMemberRole: join,
+    async afterRemoveMember({ member, organization }) {
+      await db.execute({
+        sql: "DELETE FROM sys_environment_member WHERE user_id = ? AND environment_id IN (SELECT id FROM sys_environment WHERE organization_id = ?)",
+        args: [member.userId, organization.id],
+      });
+    },
+  };
+}
+
 // serve starts better-auth. baseURL decides, as in production, whether cookies are "__Secure-" ones.
-async function serve({ port = 0, databaseURL, secrets, url, prefix }) {
+async function serve({ port = 0, databaseURL, secrets, url, prefix, withTenants }) {
   const server = createServer();
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
@@ -52,9 +88,11 @@ async function serve({ port = 0, databaseURL, secrets, url, prefix }) {
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
     trustedOrigins: [baseURL, address],
-    advanced: prefix ? { cookiePrefix: prefix } : {},
+    // Ids of organizations are those of tenants, which are UUIDs.
+    advanced: { database: { generateId: "uuid" }, ...(prefix ? { cookiePrefix: prefix } : {}) },
+    session: { additionalFields: { activeEnvironmentId: { type: "string", required: false } } },
     plugins: [
-      organization(),
+      organization({ organizationHooks: withTenants ? tenants(databaseURL) : {} }),
       jwt({ jwt: { definePayload: ({ user, session }) => ({ email: user.email, organizationId: session.activeOrganizationId }) } }),
     ],
   };
@@ -121,7 +159,7 @@ switch (positionals[0]) {
     await vectors();
     break;
   case "serve": {
-    const running = await serve({ port: Number(values.port), databaseURL: values.database, secrets: values.secret, url: values.url, prefix: values.prefix });
+    const running = await serve({ port: Number(values.port), databaseURL: values.database, secrets: values.secret, url: values.url, prefix: values.prefix, withTenants: values.tenants });
     console.log(JSON.stringify({ address: running.address }));
     break;
   }

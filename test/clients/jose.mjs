@@ -6,7 +6,14 @@
 //   node jose.mjs sign --algorithm RS256 --key-dir DIR [--claim name=value]... [--ttl SECONDS]
 //       prints a token, signed with the key DIR/<algorithm>.json, which is made when it is not there; DIR/jwks.json
 //       then holds the public halves of all keys in DIR
+//   JOSE_SECRET=SECRET node jose.mjs serve
+//       is an issuer until it is killed; prints one line of JSON once it listens. It publishes one key for each algorithm
+//       at GET /jwks, and signs claims: POST /sign?alg=RS256 (with the published key) or ?alg=HS256 (with the secret).
+//       POST /rotate?alg=RS256 publishes another key and signs with that from then on, POST /revoke?kid=ID publishes a key
+//       no longer, POST /sign?kid=ID signs with a key that is not the current one, and GET /stats counts fetches of /jwks
 
+import { createServer } from "node:http";
+import { once } from "node:events";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -100,6 +107,54 @@ async function sign({ algorithm, "key-dir": dir, claim = [], ttl }) {
   console.log(token);
 }
 
+// issuer answers as the comment at the top says.
+async function issuer(secret) {
+  const keys = []; // { kid, alg, privateKey, jwk }, the newest last
+  const add = async (alg) => {
+    const { publicKey, privateKey } = await generateKeyPair(alg);
+    const kid = `${alg}-${randomBytes(6).toString("hex")}`;
+    keys.push({ kid, alg, privateKey, published: true, jwk: { ...(await exportJWK(publicKey)), kid, alg, use: "sig" } });
+    return kid;
+  };
+  for (const alg of asymmetric) await add(alg);
+  const stats = { fetches: 0, fetchedAt: 0 };
+  const read = async (request) => {
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    return JSON.parse(text || "{}");
+  };
+  const answers = {
+    "GET /stats": () => ({ ...stats, now: Date.now() }),
+    "GET /jwks": () => {
+      Object.assign(stats, { fetches: stats.fetches + 1, fetchedAt: Date.now() });
+      return { keys: keys.filter((key) => key.published).map((key) => key.jwk) };
+    },
+    "POST /rotate": async (query) => ({ kid: await add(query.get("alg")) }),
+    "POST /revoke": (query) => {
+      keys.find((key) => key.kid === query.get("kid")).published = false;
+      return {};
+    },
+    "POST /sign": async (query, claims) => {
+      const key = keys.findLast((key) => key.kid === query.get("kid") || (!query.has("kid") && key.alg === query.get("alg")));
+      const header = key ? { alg: key.alg, kid: key.kid } : { alg: query.get("alg") };
+      const token = new SignJWT(claims).setProtectedHeader({ ...header, typ: "JWT" }).setIssuedAt().setExpirationTime("5m");
+      return { token: await token.sign(key ? key.privateKey : new TextEncoder().encode(secret)), kid: key?.kid };
+    },
+  };
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url, "http://issuer");
+    try {
+      const body = JSON.stringify(await answers[`${request.method} ${url.pathname}`](url.searchParams, await read(request)));
+      response.writeHead(200, { "content-type": "application/json" }).end(body);
+    } catch (error) {
+      response.writeHead(500).end(String(error));
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  console.log(JSON.stringify({ address: `http://127.0.0.1:${server.address().port}` }));
+}
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
@@ -111,7 +166,8 @@ const { positionals, values } = parseArgs({
 });
 if (positionals[0] === "vectors") await vectors();
 else if (positionals[0] === "sign" && values["key-dir"]) await sign(values);
+else if (positionals[0] === "serve" && process.env.JOSE_SECRET) await issuer(process.env.JOSE_SECRET);
 else {
-  console.error("usage: node jose.mjs vectors | sign --key-dir DIR [--algorithm ALG] [--claim name=value]... [--ttl SECONDS]");
+  console.error("usage: node jose.mjs vectors | serve | sign --key-dir DIR [--algorithm ALG] [--claim name=value]... [--ttl SECONDS]");
   process.exitCode = 2;
 }

@@ -1,0 +1,65 @@
+package caddymodule
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/router"
+)
+
+// spending is the memory that it takes to count one request.
+type spending struct {
+	limits   [maxLimits]quota.Limit
+	statuses [maxLimits]quota.Status
+	text     []byte
+}
+
+// spendings are not made anew for each request: they are too large to be cleared each time.
+var spendings = sync.Pool{New: func() any { return &spending{text: make([]byte, 0, 1024)} }}
+
+// spend counts an admitted request against its limits, and prepares everything about it that has to be put into words:
+// one string holds them all.
+func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
+	sp := spendings.Get().(*spending)
+	defer spendings.Put(sp)
+	res := st.decision.Resolved
+	limits := appendLimits(sp.limits[:0], res, st.decision.Credential)
+	statuses := sp.statuses[:len(limits)]
+	allowed := h.runtime.quota.Take(st.request.Now, 1, limits, statuses)
+	if allowed {
+		st.slots = slotsOf(limits)
+	}
+
+	if tightest := quota.Tightest(limits, statuses); tightest >= 0 { // -1: there are none to tell
+		var cuts [5]int
+		b := quota.AppendPolicy(sp.text[:0], limits)
+		cuts[0] = len(b)
+		b = quota.AppendRateLimit(b, limits, statuses)
+		cuts[1] = len(b)
+		if h.xRateLimit {
+			b = quota.AppendXLimit(b, &limits[tightest])
+			cuts[2] = len(b)
+			b = quota.AppendXRemaining(b, &statuses[tightest])
+			cuts[3] = len(b)
+			b = quota.AppendXReset(b, &statuses[tightest])
+			cuts[4] = len(b)
+		}
+		s := string(b)
+		sp.text = b
+		st.writer.ResponseWriter = w
+		st.writer.values[0], st.writer.values[1] = s[:cuts[0]], s[cuts[0]:cuts[1]]
+		st.ownLimits = len(st.writer.values[1])
+		if h.xRateLimit {
+			for i := range cuts[2:] {
+				st.writer.values[2+i] = s[cuts[1+i]:cuts[2+i]]
+			}
+		}
+		st.writer.set()
+	}
+	if !allowed {
+		countQuotaRefusals(limits, statuses)
+		return overQuota(limits, statuses)
+	}
+	return nil
+}

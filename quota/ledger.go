@@ -1,0 +1,311 @@
+package quota
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+)
+
+// ledger keeps the accounts of a Local.
+type ledger struct {
+	usage    UsageOptions
+	warnings chan Warning
+	kick     chan struct{}
+	// down says that what was used before cannot be had at the moment: nobody waits for it.
+	down atomic.Bool
+
+	// present is the day of the last request, and in the upper half how often it has changed.
+	present  atomic.Uint64
+	accounts *xsync.Map[accountKey, *account]
+
+	// mu guards what follows, and the accounts' own part that says so. No request holds it across a call.
+	mu sync.Mutex
+	// batches are to be loaded, in this order.
+	batches []*batch
+	// dirty are accounts with something to be saved.
+	dirty []*account
+
+	// loading is held while accounts are loaded, sweeping by a sweep.
+	loading, sweeping sync.Mutex
+	// flushing has room for the one who saves.
+	flushing chan struct{}
+}
+
+// UsageOptions say where a [Local] reads and writes what was used of allowances.
+type UsageOptions struct {
+	// Source knows what was used before, Sink keeps what is used now: both or neither. With neither, allowances are
+	// counted in memory only.
+	Source UsageSource
+	Sink   UsageSink
+	// FlushInterval is the pause between two flushes; default 1 s. A process that is killed loses what it counted since
+	// the last one.
+	FlushInterval time.Duration
+	// LoadTimeout bounds how long the first request of an account waits for Source; default 250 ms. After that, and as
+	// long as Source fails, nobody waits: requests are counted and allowed up to the limit as if nothing had been
+	// used before, and once Source answers, what it says is added.
+	LoadTimeout time.Duration
+	// IdleAfter is how long an account that has been saved may rest in memory; default 5 min. After that the next
+	// request loads it again. Without Source and Sink accounts stay until their month has been over for 31 days.
+	IdleAfter time.Duration
+	// Warn is told of allowances that come to 80 % and 100 %, one call at a time, from [Local.Run]; default nobody.
+	Warn func(Warning)
+	// Failed is told when Source or Sink fails, and with nil when they work again; default nobody. Calls are made one at
+	// a time for each of the two.
+	Failed func(context.Context, error)
+}
+
+func newLedger(o UsageOptions) *ledger {
+	if o.FlushInterval <= 0 {
+		o.FlushInterval = time.Second
+	}
+	if o.LoadTimeout <= 0 {
+		o.LoadTimeout = 250 * time.Millisecond
+	}
+	if o.IdleAfter <= 0 {
+		o.IdleAfter = 5 * time.Minute
+	}
+	if o.Warn == nil {
+		o.Warn = func(Warning) {}
+	}
+	if o.Failed == nil {
+		o.Failed = func(context.Context, error) {}
+	}
+	if o.Source == nil || o.Sink == nil {
+		o.Source, o.Sink = nil, nil
+	}
+	return &ledger{
+		usage: o, warnings: make(chan Warning, 256), kick: make(chan struct{}, 1), flushing: make(chan struct{}, 1), accounts: xsync.NewMap[accountKey, *account](),
+	}
+}
+
+// open returns the living account of a limit's Key. Where there is none it makes one, and has it loaded.
+func (g *ledger) open(limit *Limit, d day) *account {
+	turn := g.turnTo(d)
+	a, ok := g.accounts.Load(accountKey{limit.Key, d})
+	if !ok || a.dead() {
+		a = g.create(accountKey{limit.Key, d}, limit.Owner())
+	}
+	if a.turn.Load() != turn {
+		g.catchUp(a, turn)
+	}
+	return a
+}
+
+// turnTo makes d the present day and returns the number of times that it has changed: at midnight, and when the clock jumps.
+func (g *ledger) turnTo(d day) (turn uint32) {
+	for {
+		present := g.present.Load()
+		if uint32(present) == uint32(d) {
+			return uint32(present >> 32)
+		}
+		g.present.CompareAndSwap(present, (present>>32+1)<<32|uint64(uint32(d)))
+	}
+}
+
+// catchUp puts in order what an account knows of the other days of its month, after requests came for those.
+//
+//go:noinline
+func (g *ledger) catchUp(a *account, turn uint32) {
+	if g.usage.Source == nil {
+		a.rest.Store(g.otherDays(a))
+	} else {
+		g.mark(a) // the next flush reads it
+	}
+	a.turn.Store(turn)
+}
+
+// otherDays adds up what is in memory of the other days of an account's month: all there is, without a source.
+func (g *ledger) otherDays(a *account) (sum int64) {
+	first := dayOf(PeriodMonth.Start(a.key.day.start()))
+	for d := first; int64(d)*daySeconds < a.monthEnd; d++ {
+		if other, ok := g.accounts.Load(accountKey{a.key.key, d}); ok && d != a.key.day {
+			sum = add(sum, max(other.count.Load(), 0))
+		}
+	}
+	return sum
+}
+
+//go:noinline
+func (g *ledger) create(k accountKey, tenant [16]byte) *account {
+	fresh := newAccount(k, tenant)
+	carried := g.carry(fresh)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var b *batch
+	if g.usage.Source != nil {
+		if n := len(g.batches); n > 0 && !g.batches[n-1].tried && len(g.batches[n-1].accounts) < batchSize {
+			b = g.batches[n-1]
+		} else {
+			b = &batch{done: make(chan struct{})}
+		}
+		if !carried {
+			fresh.batch.Store(b) // before anybody can find the account
+		}
+	}
+	a, _ := g.accounts.Compute(k, func(old *account, loaded bool) (*account, xsync.ComputeOp) {
+		if loaded && !old.dead() {
+			return old, xsync.CancelOp
+		}
+		return fresh, xsync.UpdateOp
+	})
+	if a == fresh && b != nil {
+		g.enqueue(a, b)
+	}
+	return a
+}
+
+// enqueue has an account loaded with a batch. The caller holds mu.
+func (g *ledger) enqueue(a *account, b *batch) {
+	if len(b.accounts) == 0 {
+		g.batches = append(g.batches, b)
+	}
+	b.accounts = append(b.accounts, a)
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+}
+
+// carry takes over what yesterday's account knows: then nobody has to wait at midnight. What the source says comes later and
+// takes its place.
+func (g *ledger) carry(a *account) bool {
+	old, ok := g.accounts.Load(accountKey{a.key.key, a.key.day - 1})
+	if !ok || old.batch.Load() != nil {
+		return false
+	}
+	count := old.count.Load()
+	if count == deadCount {
+		return false
+	}
+	if old.monthEnd == a.monthEnd {
+		a.rest.Store(add(old.rest.Load()+old.base.Load(), max(count, 0)))
+		a.told[PeriodMonth-1].Store(old.told[PeriodMonth-1].Load())
+	}
+	return true
+}
+
+// charge is one account's part of a Take: the joint room of all allowances with its Key.
+type charge struct {
+	acct *account
+	use  int64 // of the day: as last read, or as it is after spending
+}
+
+// room returns the day's use up to which the limits from i on with the Key of limits[i] let requests pass. Shadow
+// limits and those without a Max do not count.
+func (a *account) room(limits []Limit, i int) int64 {
+	most := int64(1<<63 - 1)
+	for j := i; j < len(limits); j++ {
+		l := &limits[j]
+		if l.Allowance.Max == 0 || l.Shadow || j > i && l.Key != limits[i].Key {
+			continue
+		}
+		m := l.Allowance.Max
+		if l.Allowance.Period == PeriodMonth {
+			m -= a.rest.Load()
+		}
+		most = min(most, m)
+	}
+	return most
+}
+
+// look reads an account and reports whether it has room.
+func (g *ledger) look(c *charge, limits []Limit, i int, d day, cost int64) bool {
+	c.acct = g.open(&limits[i], d)
+	if limits[i].Allowance.Max > 0 {
+		if !c.acct.limited.Load() {
+			c.acct.limited.Store(true)
+		}
+		if b := c.acct.batch.Load(); b != nil && !limits[i].Shadow {
+			g.await(b)
+		}
+	}
+	c.use = max(c.acct.count.Load(), 0) + c.acct.base.Load()
+	return cost < 1 || cost <= c.acct.room(limits, i)-c.use
+}
+
+// spend charges an account if it has room.
+func (g *ledger) spend(c *charge, limits []Limit, i int, d day, at instant, cost int64) bool {
+	for {
+		count := c.acct.count.Load()
+		if count == deadCount {
+			g.look(c, limits, i, d, cost)
+			continue
+		}
+		c.use = count + c.acct.base.Load()
+		if cost > c.acct.room(limits, i)-c.use {
+			return false
+		}
+		if c.acct.count.CompareAndSwap(count, add(count, cost)) {
+			c.use += min(cost, MaxRequests)
+			g.mark(c.acct)
+			return true
+		}
+		standBack(&c.acct.lost, at)
+	}
+}
+
+// rollBack takes back what a Take that lost a race at a later limit has spent. Should a flush have recorded it in between, the
+// next one corrects that.
+func (g *ledger) rollBack(c *charge, limits []Limit, i int, d day, cost int64) {
+	for {
+		count := c.acct.count.Load()
+		if count == deadCount {
+			c.acct = g.open(&limits[i], d) // saved and evicted with our cost in it: its successor has it in its base
+			continue
+		}
+		if c.acct.count.CompareAndSwap(count, max(count-min(cost, MaxRequests), deadCount+1)) {
+			c.use = count - min(cost, MaxRequests) + c.acct.base.Load()
+			g.mark(c.acct)
+			return
+		}
+	}
+}
+
+// mark puts an account on the list of those to be saved.
+func (g *ledger) mark(a *account) {
+	if g.usage.Sink == nil || a.dirty.Load() || !a.dirty.CompareAndSwap(false, true) {
+		return
+	}
+	g.mu.Lock()
+	g.dirty = append(g.dirty, a)
+	g.mu.Unlock()
+}
+
+// sweep evicts what is idle and saved, and returns how many there were.
+func (g *ledger) sweep(now time.Time) (removed int) {
+	g.sweeping.Lock()
+	defer g.sweeping.Unlock()
+	g.accounts.Range(func(k accountKey, a *account) bool {
+		count := a.count.Load()
+		switch {
+		case count != a.seen || a.idle.IsZero() || a.idle.After(now):
+			a.seen, a.idle = count, now
+			return true
+		case g.usage.Sink == nil && now.Unix() < a.monthEnd+31*daySeconds: // a margin, for a clock that is set back
+			return true
+		case g.usage.Sink != nil && (now.Sub(a.idle) < g.usage.IdleAfter || !g.settled(a, count)):
+			return true
+		case !a.count.CompareAndSwap(count, deadCount):
+			return true
+		}
+		g.accounts.Compute(k, func(old *account, loaded bool) (*account, xsync.ComputeOp) {
+			if loaded && old == a {
+				return nil, xsync.DeleteOp
+			}
+			return old, xsync.CancelOp
+		})
+		removed++
+		return true
+	})
+	return removed
+}
+
+// settled reports whether what an account counts is recorded.
+func (g *ledger) settled(a *account, count int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return a.loaded && !a.dirty.Load() && a.saved == a.own+count
+}

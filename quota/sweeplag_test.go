@@ -1,0 +1,28 @@
+package quota
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Promise: a request that read the clock a little before a sweep, and spends after it, passes a limit that allows one
+// request at once.
+func TestSweepBetweenClockAndSpend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLocal(LocalOptions{SweepInterval: shards * time.Millisecond})
+		go l.Run(t.Context())
+		rate, err := NewRate(1, time.Minute, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // many sweeps, none of which may count as a request
+		for i := range byte(100) {
+			now := time.Now()
+			time.Sleep(sweepLag / 2) // sweeps run
+			if !l.Take(now, 1, []Limit{{Name: "requests", Key: Key{Scope: ScopeTenant, ID: [16]byte{i}}, Rate: rate}}, make([]Status, 1)) {
+				t.Fatal("the first request was refused")
+			}
+		}
+	})
+}
