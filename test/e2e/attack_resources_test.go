@@ -118,13 +118,32 @@ func TestAttackQuota(t *testing.T) {
 	}
 	const other = "any.test"
 	asks := []harness.Ask{
-		{Host: "acme.app.test"}, {Host: "ACME.APP.TEST."}, {Host: "acme.app.test:8080"}, {Host: acmeID + ".app.test"}, {Host: "acme--dev.app.test"}, {Host: "acme--" + acmeDevID + ".app.test"},
-		{Host: "app.acme.test"}, {Host: "DEV.acme.test"}, {Host: other, Path: "/t/acme/"}, {Host: other, Path: "/t/%61cme/"}, {Host: other, Path: "/t/" + acmeID},
-		{Host: other, Header: header("X-Tenant-ID", "acme")}, {Host: other, Header: header("X-Tenant-ID", "ACME")}, {Host: other, Header: header("X-Tenant-ID", acmeID)},
-		{Host: other, Header: header("X-Environment-ID", acmeDevID)}, {Host: other, Header: header("X-Tenant-ID", "acme", "X-Environment-ID", "dev")}, {Host: other, Path: "/?tenant=acme"}, {Host: other, Path: "/?tenant=" + acmeID},
-		{Host: "acme.app.test", Header: header("X-Forwarded-For", "192.0.2.1")}, {Host: "acme.app.test", Header: header("X-Real-Ip", "192.0.2.2")}, {Host: "acme.app.test", Method: "HEAD"}, {Host: "acme.app.test", Method: "OPTIONS"},
-		{Host: "acme.app.test", Header: header("X-Tenant-Plan", "enterprise", "X-User-ID", "root")}, {Host: "acme.app.test", Header: header("Cache-Control", "no-cache", "RateLimit", `"requests";r=99;t=1`)},
-		{Host: "acme.app.test", Path: "/other?x=1", Method: "DELETE"}, {Host: "acme.app.test", Header: header("X-HTTP-Method-Override", "GET")},
+		{Host: "acme.app.test"},
+		{Host: "ACME.APP.TEST."},
+		{Host: "acme.app.test:8080"},
+		{Host: acmeID + ".app.test"},
+		{Host: "acme--dev.app.test"},
+		{Host: "acme--" + acmeDevID + ".app.test"},
+		{Host: "app.acme.test"},
+		{Host: "DEV.acme.test"},
+		{Host: other, Path: "/t/acme/"},
+		{Host: other, Path: "/t/%61cme/"},
+		{Host: other, Path: "/t/" + acmeID},
+		{Host: other, Header: header("X-Tenant-ID", "acme")},
+		{Host: other, Header: header("X-Tenant-ID", "ACME")},
+		{Host: other, Header: header("X-Tenant-ID", acmeID)},
+		{Host: other, Header: header("X-Environment-ID", acmeDevID)},
+		{Host: other, Header: header("X-Tenant-ID", "acme", "X-Environment-ID", "dev")},
+		{Host: other, Path: "/?tenant=acme"},
+		{Host: other, Path: "/?tenant=" + acmeID},
+		{Host: "acme.app.test", Header: header("X-Forwarded-For", "192.0.2.1")},
+		{Host: "acme.app.test", Header: header("X-Real-Ip", "192.0.2.2")},
+		{Host: "acme.app.test", Method: "HEAD"},
+		{Host: "acme.app.test", Method: "OPTIONS"},
+		{Host: "acme.app.test", Header: header("X-Tenant-Plan", "enterprise", "X-User-ID", "root")},
+		{Host: "acme.app.test", Header: header("Cache-Control", "no-cache", "RateLimit", `"requests";r=99;t=1`)},
+		{Host: "acme.app.test", Path: "/other?x=1", Method: "DELETE"},
+		{Host: "acme.app.test", Header: header("X-HTTP-Method-Override", "GET")},
 	}
 	allowed := 0
 	for n := range 2 * len(asks) {
@@ -143,8 +162,10 @@ func TestAttackQuota(t *testing.T) {
 	// What is refused spends nothing, whoever's name it bears.
 	for range 2 * burst {
 		for _, ask := range []harness.Ask{
-			{Host: "globex.app.test", Header: header("X-Tenant-ID", "acme")}, {Host: "globex.app.test", Header: header("Authorization", "Bearer x.y.z")},
-			{Host: "globex--none.app.test"}, {Host: "globex.app.test", Path: "/?tenant=acme"},
+			{Host: "globex.app.test", Header: header("X-Tenant-ID", "acme")},
+			{Host: "globex.app.test", Header: header("Authorization", "Bearer x.y.z")},
+			{Host: "globex--none.app.test"},
+			{Host: "globex.app.test", Path: "/?tenant=acme"},
 		} {
 			if answer := g.Send(t, ask); answer.Status == 200 || answer.Status == 429 {
 				t.Fatalf("%+v: status %d", ask, answer.Status)
@@ -199,13 +220,15 @@ func TestAttackSlowAndHuge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	load := g.StartLoad(t, harness.Load{Workers: 2, Count: 200, Ask: func(int) harness.Ask { return harness.Ask{Host: "globex.app.test"} },
+	load := g.StartLoad(t, harness.Load{
+		Workers: 2, Count: 200, Ask: func(int) harness.Ask { return harness.Ask{Host: "globex.app.test"} },
 		Check: func(_ int, answer harness.Answer) error {
 			if answer.Status != 200 {
 				return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 			}
 			return nil
-		}})
+		},
+	})
 	// Some go on sending meanwhile, byte by byte.
 	var slow sync.WaitGroup
 	for _, conn := range conns[:40] {
