@@ -119,9 +119,11 @@ func TestErrors(t *testing.T) {
 		t.Errorf("without a gateway: %v", err)
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"a page":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
-		"text":        func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
-		"a redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) },
+		"a page": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"text":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		},
 		"half a JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"slug": "acm`)) },
 	} {
 		server := httptest.NewServer(h)
