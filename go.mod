@@ -7,6 +7,7 @@ require (
 	github.com/caddyserver/caddy/v2 v2.11.9 // the server that this is a part of
 	github.com/coder/websocket v1.8.12 // tests only: both ends of WebSockets
 	github.com/dunglas/httpsfv v1.1.1 // tests only: reads the structured fields that quota writes
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: holds answers of the admin API against its OpenAPI document
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
 	github.com/google/uuid v1.6.0 // ids, version 7
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // order of use in the cache

@@ -21,14 +21,15 @@ var arrows = map[string][]string{
 	"cache":       {"registry"},
 	"assertion":   {"registry"},
 	"domains":     {"registry"},
-	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry"},
+	"adminapi":    {"router", "domains", "registry"},
+	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi"},
 	"":            {"caddymodule"},
 	"cmd":         {""},
-	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "caddymodule"},
+	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "caddymodule"},
 }
 
 // withoutCaddy are the packages that anyone can use in a program that has nothing to do with Caddy.
-var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains"}
+var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi"}
 
 type listedPackage struct {
 	ImportPath   string

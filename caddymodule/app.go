@@ -66,6 +66,8 @@ type App struct {
 	signingKey   string        // empty: nothing acquired
 	verification *verification // nil: not started, or off
 
+	handlers []*Handler // of this configuration, in the order of their provisioning
+
 	issuers []*issuer // whose keys this configuration's sources use; the sources own the references
 }
 

@@ -120,6 +120,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	h.app.handlers = append(h.app.handlers, h)
 	return nil
 }
 
