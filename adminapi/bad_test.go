@@ -48,7 +48,7 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/tenants", `{"slug": "a.b"}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "bücher"}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "_plans"}`, 400, "invalid", "slug"},
-		{"POST", "/tenants", `{"slug": "` + long + `"}`, 400, "invalid", "slug"},
+		{"POST", "/tenants", `{"slug": "` + long + `"}`, 400, "too_long", "slug"},
 		{"POST", "/tenants", `{"slug": 5}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "x", "slug": "y"}`, 400, "duplicate", "slug"},
 		{"POST", "/tenants", `{"slug": "acme"}`, 409, "duplicate", "slug"},
