@@ -14,8 +14,9 @@ require (
 	github.com/miekg/dns v1.1.73 // tests only: a name server
 	github.com/prometheus/client_golang v1.24.1 // metrics, in Caddy's own registry
 	github.com/prometheus/client_model v0.6.3 // tests only: reads metrics back
-	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the cache's index, read without locks
+	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the indexes of the cache and of the quotas' accounts, read without locks
 	github.com/quic-go/quic-go v0.63.0 // tests only: a client that speaks HTTP/3
+	github.com/redis/rueidis v1.0.79 // quotas across gateways: the fastest Redis client of those measured, pipelines by itself
 	github.com/spf13/cobra v1.10.2 // subcommands of Caddy's command line
 	github.com/tursodatabase/libsql-client-go v0.0.0-20260528064733-9d5d30a29a60 // the registry: files, sqld, Turso
 	go.opentelemetry.io/otel v1.46.0 // attributes of spans

@@ -1,9 +1,11 @@
 package adminapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenantgate/tenantgate/adminapi"
 	"github.com/tenantgate/tenantgate/registry"
@@ -170,6 +172,46 @@ func TestWhatBelongsToATenant(t *testing.T) {
 	w.want(204, "DELETE", "/tenants/_plans/gold?force=gold", "")
 	if list := into[adminapi.List[registry.Plan]](t, w.want(200, "GET", "/tenants/_plans", "")); len(list.Items) == 0 {
 		t.Errorf("plans: %+v", list)
+	}
+}
+
+// Promise: what was counted is listed by day and by month, in pages, and what applications report is in a tenant's usage.
+func TestUsage(t *testing.T) {
+	w := newWorld(t)
+	acme := into[registry.Tenant](t, w.want(201, "POST", "/tenants", `{"slug": "acme"}`))
+	w.want(201, "POST", "/tenants", `{"slug": "globex"}`)
+	var records []registry.UsageRecord
+	for day := range 5 {
+		records = append(records, registry.UsageRecord{
+			UsageAccount: registry.UsageAccount{Tenant: acme.ID, Day: time.Date(2026, 1, 29+day, 0, 0, 0, 0, time.UTC)}, Used: int64(day + 1),
+		})
+	}
+	if err := w.store.SaveUsage(t.Context(), "node", records); err != nil {
+		t.Fatal(err)
+	}
+	months := into[adminapi.List[registry.UsageRow]](t, w.want(200, "GET", "/tenants/_usage?tenant=acme", ""))
+	if len(months.Items) != 2 || months.Items[0].Used != 6 || months.Items[1].Used != 9 {
+		t.Errorf("by month: %+v", months)
+	}
+	var days []int64
+	for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
+		page := into[adminapi.List[registry.UsageRow]](t, w.want(200, "GET", "/tenants/_usage?period=day&from=2026-01-30T00:00:00Z&limit=3"+cursor, ""))
+		for _, r := range page.Items {
+			days = append(days, r.Used)
+		}
+		if cursor = page.Next; cursor != "" {
+			cursor = "&cursor=" + cursor
+		}
+	}
+	if fmt.Sprint(days) != "[2 3 4 5]" {
+		t.Errorf("by day: %v", days)
+	}
+	if _, err := w.store.ReportUsage(t.Context(), registry.ResourceUsage{Tenant: acme.ID, Metric: "maxUsers", Used: 7}); err != nil {
+		t.Fatal(err)
+	}
+	u := into[adminapi.Usage](t, w.want(200, "GET", "/tenants/acme/usage", ""))
+	if len(u.Resources) != 1 || u.Resources[0].Used != 7 {
+		t.Errorf("reported: %+v", u)
 	}
 }
 

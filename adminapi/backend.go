@@ -19,6 +19,7 @@ type Store interface {
 	hostnames
 	keys
 	plans
+	usage
 	// ListAudit returns rows of the audit log, the newest first.
 	ListAudit(ctx context.Context, f registry.AuditFilter) ([]*registry.AuditEntry, string, error)
 }

@@ -48,14 +48,14 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/tenants", `{"slug": "a.b"}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "bücher"}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "_plans"}`, 400, "invalid", "slug"},
-		{"POST", "/tenants", `{"slug": "` + long + `"}`, 400, "invalid", "slug"},
+		{"POST", "/tenants", `{"slug": "` + long + `"}`, 400, "too_long", "slug"},
 		{"POST", "/tenants", `{"slug": 5}`, 400, "invalid", "slug"},
 		{"POST", "/tenants", `{"slug": "x", "slug": "y"}`, 400, "duplicate", "slug"},
 		{"POST", "/tenants", `{"slug": "acme"}`, 409, "duplicate", "slug"},
 		{"POST", "/tenants", `{"id": "` + id + `", "slug": "x"}`, 409, "duplicate", "id"},
 		{"POST", "/tenants", `{"id": "not-an-id", "slug": "x"}`, 400, "invalid", "id"},
 		{"POST", "/tenants", `{"name": "no slug"}`, 400, "invalid", "slug"},
-		{"POST", "/tenants", `{"slug": "x", "nmae": "x"}`, 400, "unknown_field", "nmae"},
+		{"POST", "/tenants", `{"slug": "x", "colour": "x"}`, 400, "unknown_field", "colour"},
 		{"POST", "/tenants", `{"slug": "x", "name": "` + long + `"}`, 400, "too_long", "name"},
 		{"POST", "/tenants", `{"slug": "x", "plan": "nosuch"}`, 400, "unknown_plan", "plan"},
 		{"POST", "/tenants", `{"slug": "x", "status": "suspended"}`, 400, "invalid", "status"},
@@ -159,6 +159,10 @@ func TestBadInput(t *testing.T) {
 		{"GET", "/tenants/_plans/nosuch", ``, 404, "not_found", ""},
 		{"DELETE", "/tenants/_plans/nosuch", ``, 404, "not_found", ""},
 		{"POST", "/tenants/_cache/purge", `{"tenant": ""}`, 400, "invalid", "tenant"},
+		{"GET", "/tenants/_usage?period=year", ``, 400, "invalid", "period"},
+		{"GET", "/tenants/_usage?from=now", ``, 400, "invalid", "from"},
+		{"GET", "/tenants/_usage?tenant=nobody", ``, 404, "not_found", ""},
+		{"GET", "/tenants/_usage?cursor=%20", ``, 400, "invalid", "cursor"},
 		{"POST", "/tenants/_cache/purge", `{"all": true}`, 400, "unknown_field", "all"},
 	} {
 		p := w.refused(tt.status, tt.code, tt.field, tt.method, tt.path, tt.body)
@@ -167,8 +171,8 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	// Several mistakes at once are all told.
-	p := w.refused(400, "invalid", "slug", "POST", "/tenants", `{"slug": "A", "nmae": "x", "plan": 1}`)
-	if len(p.Errors) != 3 || p.Errors[1].Code != "unknown_field" || p.Errors[1].Field != "nmae" {
+	p := w.refused(400, "invalid", "slug", "POST", "/tenants", `{"slug": "A", "colour": "x", "plan": 1}`)
+	if len(p.Errors) != 3 || p.Errors[1].Code != "unknown_field" || p.Errors[1].Field != "colour" {
 		t.Errorf("all mistakes: %+v", p.Errors)
 	}
 	// Headers.
@@ -200,9 +204,14 @@ func TestRegistryDown(t *testing.T) {
 	w.want(201, "POST", "/tenants", `{"slug": "acme"}`)
 	proxy.Down()
 	for _, tt := range []struct{ method, path, body string }{
-		{"GET", "/tenants", ""}, {"GET", "/tenants/acme", ""}, {"POST", "/tenants", `{"slug": "globex"}`},
-		{"PATCH", "/tenants/acme", `{"name": "x"}`}, {"POST", "/tenants/acme/suspend", ""}, {"GET", "/tenants/acme/usage", ""},
-		{"PUT", "/tenants/_plans/gold", `{}`}, {"POST", "/tenants/acme/environments/production/api-keys", `{"name": "k"}`},
+		{"GET", "/tenants", ""},
+		{"GET", "/tenants/acme", ""},
+		{"POST", "/tenants", `{"slug": "globex"}`},
+		{"PATCH", "/tenants/acme", `{"name": "x"}`},
+		{"POST", "/tenants/acme/suspend", ""},
+		{"GET", "/tenants/acme/usage", ""},
+		{"PUT", "/tenants/_plans/gold", `{}`},
+		{"POST", "/tenants/acme/environments/production/api-keys", `{"name": "k"}`},
 	} {
 		r := w.ask(tt.method, tt.path, tt.body)
 		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || into[adminapi.Problem](t, r).Code != "registry_unavailable" ||

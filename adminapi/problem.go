@@ -178,11 +178,11 @@ func (a *API) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &method) {
 		h.Set("Allow", method.allow)
 	}
-	switch {
-	case p.Status == http.StatusServiceUnavailable:
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 		a.options.Logger.WarnContext(r.Context(), "an admin request could not be served", "method", r.Method, "error", err, "request_id", p.Instance)
-	case p.Status == http.StatusInternalServerError:
+	case http.StatusInternalServerError:
 		a.options.Logger.ErrorContext(r.Context(), "an admin request failed", "method", r.Method, "error", err, "request_id", p.Instance)
 	}
 	text, err := json.Marshal(p)

@@ -212,19 +212,6 @@ func (q query) number(name string, least, most, none int) (int, error) {
 	return n, nil
 }
 
-// flag returns the only value of a parameter that is true or false.
-func (q query) flag(name string) (bool, error) {
-	switch text, err := q.text(name); {
-	case err != nil:
-		return false, err
-	case text == "true":
-		return true, nil
-	case text == "" || text == "false":
-		return false, nil
-	}
-	return false, invalid(name, "must be true or false")
-}
-
 // instant returns the only value of a parameter that is a time; zero where there is none.
 func (q query) instant(name string) (time.Time, error) {
 	text, err := q.text(name)

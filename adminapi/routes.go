@@ -53,81 +53,133 @@ func allRoutes() []route { return append(recordRoutes(), actionRoutes()...) }
 
 func recordRoutes() []route {
 	return []route{
-		{method: http.MethodGet, path: "/tenants", serve: listTenants, summary: "List tenants by slug",
-			params: []string{"limit", "cursor", "status", "plan", "region", "prefix"}, answer: "TenantList"},
-		{method: http.MethodPost, path: "/tenants", serve: createTenant, summary: "Create a tenant with its environments",
-			body: "NewTenant", status: http.StatusCreated, answer: "Tenant", creates: true, versioned: true},
+		{
+			method: http.MethodGet, path: "/tenants", serve: listTenants, summary: "List tenants by slug",
+			params: []string{"limit", "cursor", "status", "plan", "region", "prefix"}, answer: "TenantList",
+		},
+		{
+			method: http.MethodPost, path: "/tenants", serve: createTenant, summary: "Create a tenant with its environments",
+			body: "NewTenant", status: http.StatusCreated, answer: "Tenant", creates: true, versioned: true,
+		},
 		{method: http.MethodGet, path: tenantPath, serve: getTenant, summary: "Show a tenant", answer: "Tenant", versioned: true},
-		{method: http.MethodPatch, path: tenantPath, serve: updateTenant, summary: "Change a tenant",
-			body: "TenantPatch", answer: "Tenant", versioned: true},
-		{method: http.MethodDelete, path: tenantPath, serve: deleteTenant, params: forceParams, status: http.StatusNoContent, versioned: true,
-			summary: "Remove an archived or failed tenant with all that belongs to it; force repeats its slug"},
+		{
+			method: http.MethodPatch, path: tenantPath, serve: updateTenant, summary: "Change a tenant",
+			body: "TenantPatch", answer: "Tenant", versioned: true,
+		},
+		{
+			method: http.MethodDelete, path: tenantPath, serve: deleteTenant, params: forceParams, status: http.StatusNoContent, versioned: true,
+			summary: "Remove an archived or failed tenant with all that belongs to it; force repeats its slug",
+		},
 		{method: http.MethodGet, path: tenantPath + "/aliases", serve: listTenantAliases, summary: "List former slugs of a tenant", answer: "AliasList"},
 		{method: http.MethodDelete, path: tenantPath + "/aliases/{alias}", serve: deleteTenantAlias, summary: "End a former slug of a tenant", status: http.StatusNoContent},
 		{method: http.MethodGet, path: tenantPath + "/usage", serve: getUsage, summary: "Show limits and what is spent of them", answer: "Usage"},
-		{method: http.MethodGet, path: tenantPath + "/audit", serve: listTenantAudit, summary: "List the audit log of a tenant, the newest first",
-			params: auditParams, answer: "AuditList"},
-		{method: http.MethodPost, path: tenantPath + "/resolve", serve: resolveTenant, body: "ExplainRequest", answer: "Explanation",
-			summary: "The same with the request in the body: URLs are logged, and so no place for credentials"},
-		{method: http.MethodGet, path: tenantPath + "/resolve", serve: resolveTenant, params: resolveParams, answer: "Explanation",
-			summary: "Explain how a request would be led, and whether that is to this tenant"},
+		{
+			method: http.MethodGet, path: tenantPath + "/audit", serve: listTenantAudit, summary: "List the audit log of a tenant, the newest first",
+			params: auditParams, answer: "AuditList",
+		},
+		{
+			method: http.MethodPost, path: tenantPath + "/resolve", serve: resolveTenant, body: "ExplainRequest", answer: "Explanation",
+			summary: "The same with the request in the body: URLs are logged, and so no place for credentials",
+		},
+		{
+			method: http.MethodGet, path: tenantPath + "/resolve", serve: resolveTenant, params: resolveParams, answer: "Explanation",
+			summary: "Explain how a request would be led, and whether that is to this tenant",
+		},
 
-		{method: http.MethodGet, path: tenantPath + "/environments", serve: listEnvironments, summary: "List environments of a tenant by slug",
-			params: []string{"limit", "cursor", "status", "type", "region"}, answer: "EnvironmentList"},
-		{method: http.MethodPost, path: tenantPath + "/environments", serve: createEnvironment, summary: "Create an environment",
-			body: "NewEnvironment", status: http.StatusCreated, answer: "Environment", creates: true, versioned: true},
+		{
+			method: http.MethodGet, path: tenantPath + "/environments", serve: listEnvironments, summary: "List environments of a tenant by slug",
+			params: []string{"limit", "cursor", "status", "type", "region"}, answer: "EnvironmentList",
+		},
+		{
+			method: http.MethodPost, path: tenantPath + "/environments", serve: createEnvironment, summary: "Create an environment",
+			body: "NewEnvironment", status: http.StatusCreated, answer: "Environment", creates: true, versioned: true,
+		},
 		{method: http.MethodGet, path: environmentPath, serve: getEnvironment, summary: "Show an environment", answer: "Environment", versioned: true},
-		{method: http.MethodPatch, path: environmentPath, serve: updateEnvironment, summary: "Change an environment",
-			body: "EnvironmentPatch", answer: "Environment", versioned: true},
-		{method: http.MethodDelete, path: environmentPath, serve: deleteEnvironment, params: forceParams, status: http.StatusNoContent, versioned: true,
-			summary: "Remove an archived or failed environment; force repeats the slug of a protected one"},
-		{method: http.MethodPost, path: environmentPath + "/default", serve: makeDefault, summary: "Make an environment its tenant's default",
-			answer: "Environment", versioned: true},
+		{
+			method: http.MethodPatch, path: environmentPath, serve: updateEnvironment, summary: "Change an environment",
+			body: "EnvironmentPatch", answer: "Environment", versioned: true,
+		},
+		{
+			method: http.MethodDelete, path: environmentPath, serve: deleteEnvironment, params: forceParams, status: http.StatusNoContent, versioned: true,
+			summary: "Remove an archived or failed environment; force repeats the slug of a protected one",
+		},
+		{
+			method: http.MethodPost, path: environmentPath + "/default", serve: makeDefault, summary: "Make an environment its tenant's default",
+			answer: "Environment", versioned: true,
+		},
 		{method: http.MethodGet, path: environmentPath + "/aliases", serve: listEnvironmentAliases, summary: "List former slugs of an environment", answer: "AliasList"},
 		{method: http.MethodDelete, path: environmentPath + "/aliases/{alias}", serve: deleteEnvironmentAlias, summary: "End a former slug of an environment", status: http.StatusNoContent},
 
-		{method: http.MethodGet, path: environmentPath + "/members", serve: listMembers, summary: "List members by user id",
-			params: []string{"limit", "cursor", "role"}, answer: "MemberList"},
-		{method: http.MethodPost, path: environmentPath + "/members", serve: addMember, summary: "Add a member",
-			body: "NewMember", status: http.StatusCreated, answer: "Member", creates: true, versioned: true},
+		{
+			method: http.MethodGet, path: environmentPath + "/members", serve: listMembers, summary: "List members by user id",
+			params: []string{"limit", "cursor", "role"}, answer: "MemberList",
+		},
+		{
+			method: http.MethodPost, path: environmentPath + "/members", serve: addMember, summary: "Add a member",
+			body: "NewMember", status: http.StatusCreated, answer: "Member", creates: true, versioned: true,
+		},
 		{method: http.MethodGet, path: memberPath, serve: getMember, summary: "Show a member", answer: "Member", versioned: true},
 		{method: http.MethodPatch, path: memberPath, serve: updateMember, summary: "Change a member's role", body: "MemberPatch", answer: "Member", versioned: true},
 		{method: http.MethodDelete, path: memberPath, serve: removeMember, summary: "End a membership", status: http.StatusNoContent, versioned: true},
 
 		{method: http.MethodGet, path: environmentPath + "/domains", serve: listDomains, summary: "List host names, verified and claimed", answer: "DomainList"},
-		{method: http.MethodPost, path: environmentPath + "/domains", serve: addDomain, summary: "Add a host name, as a claim to be proved, or verified",
-			body: "NewDomain", status: http.StatusCreated, answer: "Domain"},
+		{
+			method: http.MethodPost, path: environmentPath + "/domains", serve: addDomain, summary: "Add a host name, as a claim to be proved, or verified",
+			body: "NewDomain", status: http.StatusCreated, answer: "Domain",
+		},
 		{method: http.MethodGet, path: domainPath, serve: getDomain, summary: "Show a host name, and how to prove it", answer: "Domain"},
 		{method: http.MethodDelete, path: domainPath, serve: removeDomain, summary: "Take a host name from an environment", status: http.StatusNoContent},
 		{method: http.MethodPost, path: domainPath + "/verify", serve: verifyDomain, summary: "Vouch for a host name", answer: "Domain"},
-		{method: http.MethodPost, path: domainPath + "/move", serve: moveDomain, summary: "Take a host name to another environment; another tenant has to prove it anew",
-			body: "MoveDomain", answer: "Domain"},
+		{
+			method: http.MethodPost, path: domainPath + "/move", serve: moveDomain, summary: "Take a host name to another environment; another tenant has to prove it anew",
+			body: "MoveDomain", answer: "Domain",
+		},
 
-		{method: http.MethodGet, path: environmentPath + "/api-keys", serve: listKeys, summary: "List API keys in the order of their creation",
-			params: pageParams, answer: "KeyList"},
-		{method: http.MethodPost, path: environmentPath + "/api-keys", serve: createKey, summary: "Create an API key; the answer shows it once",
-			body: "NewKeyRequest", status: http.StatusCreated, answer: "NewKey", creates: true, versioned: true},
+		{
+			method: http.MethodGet, path: environmentPath + "/api-keys", serve: listKeys, summary: "List API keys in the order of their creation",
+			params: pageParams, answer: "KeyList",
+		},
+		{
+			method: http.MethodPost, path: environmentPath + "/api-keys", serve: createKey, summary: "Create an API key; the answer shows it once",
+			body: "NewKeyRequest", status: http.StatusCreated, answer: "NewKey", creates: true, versioned: true,
+		},
 		{method: http.MethodGet, path: keyPath, serve: getKey, summary: "Show the record of an API key", answer: "Key", versioned: true},
 		{method: http.MethodDelete, path: keyPath, serve: revokeKey, summary: "Revoke an API key; its record stays", answer: "Key", versioned: true},
-		{method: http.MethodPost, path: keyPath + "/rotate", serve: rotateKey, summary: "Replace an API key; the answer shows the new one once",
-			body: "RotateRequest", optional: true, status: http.StatusCreated, answer: "NewKey", versioned: true},
+		{
+			method: http.MethodPost, path: keyPath + "/rotate", serve: rotateKey, summary: "Replace an API key; the answer shows the new one once",
+			body: "RotateRequest", optional: true, status: http.StatusCreated, answer: "NewKey", versioned: true,
+		},
 
 		{method: http.MethodGet, path: "/tenants/_plans", serve: listPlans, summary: "List plans by name", params: pageParams, answer: "PlanList"},
 		{method: http.MethodPost, path: "/tenants/_plans", serve: createPlan, summary: "Create a plan", body: "NewPlan", status: http.StatusCreated, answer: "Plan", versioned: true},
 		{method: http.MethodGet, path: planPath, serve: getPlan, summary: "Show a plan", answer: "Plan", versioned: true},
 		{method: http.MethodPut, path: planPath, serve: putPlan, summary: "Create a plan, or change what is given of it", body: "PlanPatch", answer: "Plan", versioned: true},
-		{method: http.MethodDelete, path: planPath, serve: deletePlan, params: forceParams, status: http.StatusNoContent, versioned: true,
-			summary: "Remove a plan; force repeats the name of one that tenants have"},
+		{
+			method: http.MethodDelete, path: planPath, serve: deletePlan, params: forceParams, status: http.StatusNoContent, versioned: true,
+			summary: "Remove a plan; force repeats the name of one that tenants have",
+		},
 
-		{method: http.MethodGet, path: "/tenants/_audit", serve: listAudit, summary: "List the audit log, the newest first",
-			params: append([]string{"tenant"}, auditParams...), answer: "AuditList"},
+		{
+			method: http.MethodGet, path: "/tenants/_audit", serve: listAudit, summary: "List the audit log, the newest first",
+			params: append([]string{"tenant"}, auditParams...), answer: "AuditList",
+		},
+		{
+			method: http.MethodGet, path: "/tenants/_usage", serve: listUsage, summary: "List the requests that were counted, by month or by day",
+			params: []string{"limit", "cursor", "tenant", "period", "from", "to"}, answer: "UsageList",
+		},
 		{method: http.MethodGet, path: "/tenants/_cache", serve: getCache, summary: "Show the counters of the gateway's cache", answer: "CacheStats"},
-		{method: http.MethodPost, path: purgePath, serve: purgeCache, summary: "Drop one tenant from the gateway's cache, or all",
-			body: "PurgeRequest", optional: true, status: http.StatusNoContent},
-		{method: http.MethodPost, path: "/tenants/_resolve", serve: resolve, body: "ExplainRequest", answer: "Explanation",
-			summary: "The same with the request in the body: URLs are logged, and so no place for credentials"},
-		{method: http.MethodGet, path: "/tenants/_resolve", serve: resolve, params: resolveParams, answer: "Explanation",
-			summary: "Explain how a request would be led, source by source, and why it would be refused"},
+		{
+			method: http.MethodPost, path: purgePath, serve: purgeCache, summary: "Drop one tenant from the gateway's cache, or all",
+			body: "PurgeRequest", optional: true, status: http.StatusNoContent,
+		},
+		{
+			method: http.MethodPost, path: "/tenants/_resolve", serve: resolve, body: "ExplainRequest", answer: "Explanation",
+			summary: "The same with the request in the body: URLs are logged, and so no place for credentials",
+		},
+		{
+			method: http.MethodGet, path: "/tenants/_resolve", serve: resolve, params: resolveParams, answer: "Explanation",
+			summary: "Explain how a request would be led, source by source, and why it would be refused",
+		},
 		{method: http.MethodGet, path: "/tenants/_openapi.json", serve: getOpenAPI, summary: "This document", answer: "OpenAPI"},
 	}
 }

@@ -82,15 +82,47 @@ type EnvironmentRequest struct {
 	AliasExpiresAt *Instant `json:"aliasExpiresAt,omitempty"`
 }
 
+// nullable is a text that is removed by null where it is empty.
+type nullable string
+
+// MarshalJSON implements json.Marshaler.
+func (n nullable) MarshalJSON() ([]byte, error) {
+	if n == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(n))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e EnvironmentRequest) MarshalJSON() ([]byte, error) {
+	type plain EnvironmentRequest
+	return json.Marshal(struct {
+		plain
+		Region *nullable `json:"region,omitempty"`
+	}{plain(e), (*nullable)(e.Region)})
+}
+
 // DatabaseRequest says where the data plane of an environment is. It holds no secret.
 type DatabaseRequest struct {
 	// Driver is turso, libsql, postgres, sqlite or memory.
 	Driver string `json:"driver"`
 	// Name never changes once it is set. Default: the environment's id.
-	Name   string  `json:"name,omitempty"`
+	Name string `json:"name,omitempty"`
+	// URL, Schema and Region are removed by "".
 	URL    *string `json:"url,omitempty"`
 	Schema *string `json:"schema,omitempty"`
 	Region *string `json:"region,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d DatabaseRequest) MarshalJSON() ([]byte, error) {
+	type plain DatabaseRequest
+	return json.Marshal(struct {
+		plain
+		URL    *nullable `json:"url,omitempty"`
+		Schema *nullable `json:"schema,omitempty"`
+		Region *nullable `json:"region,omitempty"`
+	}{plain(d), (*nullable)(d.URL), (*nullable)(d.Schema), (*nullable)(d.Region)})
 }
 
 // MemberRequest is the body that adds a member; for a change only Role counts.
@@ -198,6 +230,8 @@ type Usage struct {
 	Limits []LimitUsage `json:"limits"`
 	// Environments are the tenant's, at most 1000, by slug.
 	Environments []EnvironmentUsage `json:"environments"`
+	// Resources are what applications have reported: users, storage, objects; never null.
+	Resources []registry.TenantUsage `json:"resources"`
 }
 
 // EnvironmentUsage is what one environment may use and has used.

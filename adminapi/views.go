@@ -119,6 +119,12 @@ func getUsage(ctx context.Context, c *call) (answer, error) {
 	for _, e := range environments {
 		u.Environments = append(u.Environments, EnvironmentUsage{EnvironmentID: e.ID, Slug: e.Slug, Limits: c.limits(t.ID, e.ID, e.Quotas)})
 	}
+	if u.Resources, err = c.Store.ResourceUsage(ctx, t.ID); err != nil {
+		return answer{}, err
+	}
+	if u.Resources == nil {
+		u.Resources = []registry.TenantUsage{}
+	}
 	return answer{body: u}, nil
 }
 
@@ -135,7 +141,8 @@ func Limits(q registry.Quotas) []LimitUsage {
 	limits := []LimitUsage{}
 	for _, l := range []LimitUsage{
 		{Name: "apiRateLimit", Limit: q.APIRateLimit, Burst: q.Burst},
-		{Name: "maxApiCallsPerDay", Limit: q.MaxAPICallsPerDay}, {Name: "maxApiCallsPerMonth", Limit: q.MaxAPICallsPerMonth},
+		{Name: "maxApiCallsPerDay", Limit: q.MaxAPICallsPerDay},
+		{Name: "maxApiCallsPerMonth", Limit: q.MaxAPICallsPerMonth},
 		{Name: "maxConcurrentRequests", Limit: q.MaxConcurrentRequests},
 	} {
 		if l.Limit > 0 {

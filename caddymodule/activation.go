@@ -22,6 +22,7 @@ type activation struct {
 	logger       *slog.Logger
 	// emitter tells those who have subscribed to events.
 	emitter *emitter
+	fleet   *pooledFleet // nil: quotas are counted in this process
 }
 
 const (
@@ -135,6 +136,7 @@ func (rt *runtime) deactivate(a *activation) {
 func (rt *runtime) apply(a *activation) {
 	rt.log.set(a.logger.Handler())
 	rt.source.current.Store(a.store)
+	rt.share(a.fleet)
 	o := a.options
 	o.Logger, o.OnChanges = rt.logger, rt.changed
 	rt.cache.SetOptions(o)
@@ -144,6 +146,7 @@ func (rt *runtime) apply(a *activation) {
 // unapply undoes apply after a first activation that failed.
 func (rt *runtime) unapply() {
 	rt.source.current.Store(nil)
+	rt.share(nil)
 }
 
 // postpone leaves the writing of a's seed to retryPending.

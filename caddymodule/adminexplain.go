@@ -47,8 +47,10 @@ func (h *Handler) explain(r *http.Request, number, of int) *adminapi.Explanation
 	}
 	exempt, err := h.isExempt(r)
 	if err != nil {
-		e.Refusal = &router.ExplainedRefusal{Status: http.StatusInternalServerError, Code: adminapi.CodeInternal,
-			Title: http.StatusText(http.StatusInternalServerError), Detail: "A matcher of exempt paths fails.", Cause: err.Error()}
+		e.Refusal = &router.ExplainedRefusal{
+			Status: http.StatusInternalServerError, Code: adminapi.CodeInternal,
+			Title: http.StatusText(http.StatusInternalServerError), Detail: "A matcher of exempt paths fails.", Cause: err.Error(),
+		}
 		return e
 	}
 	if e.Exempt = exempt; exempt {
@@ -73,6 +75,7 @@ func (h *Handler) explain(r *http.Request, number, of int) *adminapi.Explanation
 // noWriter is the response of a request that nobody answers.
 type noWriter struct{ header http.Header }
 
+// Header implements http.ResponseWriter.
 func (w *noWriter) Header() http.Header {
 	if w.header == nil {
 		w.header = http.Header{}
@@ -80,5 +83,8 @@ func (w *noWriter) Header() http.Header {
 	return w.header
 }
 
+// Write implements http.ResponseWriter.
 func (*noWriter) Write(b []byte) (int, error) { return len(b), nil }
-func (*noWriter) WriteHeader(int)             {}
+
+// WriteHeader implements http.ResponseWriter.
+func (*noWriter) WriteHeader(int) {}

@@ -44,6 +44,9 @@ type App struct {
 	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
 	Domains *Domains `json:"domains,omitempty"`
 
+	// Quota is where quotas are counted that hold across several gateways. Default: in this process.
+	Quota *Quota `json:"quota,omitempty"`
+
 	pools    map[string]*pool
 	fallback *pool
 	seed     *seed
@@ -53,6 +56,7 @@ type App struct {
 	storeKey   string // empty: nothing acquired
 	runtime    *runtime
 	runtimeKey string // empty: nothing acquired
+	fleetKey   string // empty: nothing acquired
 	activation *activation
 	emitter    *emitter
 
@@ -76,7 +80,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check(), a.Quota.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -158,8 +162,13 @@ func (a *App) cacheOptions() cache.Options {
 	return o
 }
 
-// Validate checks the import files, as far as that is possible without the registry.
+// Validate checks the import files, as far as that is possible without the registry, and how Redis is reached.
 func (a *App) Validate() error {
+	if a.Quota != nil {
+		if _, err := a.Quota.options(); err != nil {
+			return err
+		}
+	}
 	for _, path := range a.seed.files {
 		if err := registry.CheckFile(path); err != nil {
 			return fmt.Errorf("import %s: %w", path, err)
@@ -176,11 +185,16 @@ func (a *App) Start() error {
 	if err := a.signing.attach(a); err != nil {
 		return err
 	}
+	shared, err := a.startFleet()
+	if err != nil {
+		return err
+	}
 	act := &activation{
 		store: a.store, options: a.cacheOptions(), seed: a.seed, sessionTable: a.sessionTable, logger: a.logger, emitter: a.emitter,
+		fleet: shared,
 	}
 	if err := a.runtime.activate(act); err != nil {
-		return err
+		return errors.Join(err, a.stopFleet())
 	}
 	a.activation = act
 	a.verification = a.Domains.start(a)
@@ -208,7 +222,7 @@ func (a *App) Stop() error {
 		a.runtime.deactivate(a.activation)
 		a.activation = nil
 	}
-	return nil
+	return a.stopFleet()
 }
 
 // Cleanup gives back what Provision acquired, and only that. Requests that are still inside a handler keep their

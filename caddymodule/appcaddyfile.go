@@ -46,6 +46,15 @@ import (
 //		}
 //		pool <name> <upstreams...>
 //		upstream <upstreams...>
+//		quota <url> {
+//			username <name>
+//			password <password>
+//			ca_file  <file>
+//			mode     lease|exact
+//			on_loss  local|allow|deny
+//			timeout  <duration>
+//			prefix   <prefix>
+//		}
 //		context {
 //			key      <files or directories...>
 //			secret   <secret>
@@ -143,9 +152,16 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			checks = append(checks, placedCheck{at, a.Context.check})
 		case "quota":
-			return d.Err("this version counts quotas in this process only; it does not enforce them across gateways, so quota must be left out")
+			if a.Quota != nil {
+				return d.Err("quota is given twice")
+			}
+			a.Quota = new(Quota)
+			if err := a.Quota.unmarshal(d); err != nil {
+				return err
+			}
+			checks = append(checks, placedCheck{at, a.Quota.check})
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream and context", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream, context and quota", option)
 		}
 	}
 	for i := range checks {

@@ -186,9 +186,12 @@ func TestValidateTouchesNothing(t *testing.T) {
 	for plan, ok := range map[string]bool{
 		"requests 1/m burst 3\nrequests 1000/month":                       true,
 		"requests 1/m burst 3\nrequests 1000/month\nupstream 127.0.0.1:1": false,
-		"requests 1/m burst 4\nrequests 1000/month":                       false,
-		"requests 1/m burst 3\nrequests 1000/day":                         false,
+		"requests 1/m burst 3\nrequests 1000/month\nrequests 9/day":       false,
+		"requests 1/m burst 3\nrequests 1000/month\nconcurrency 5":        false,
+		"requests 1/m burst 3\nrequests 1001/month":                       false,
 		"requests 1/m burst 3":                                            false,
+		"requests 1/m burst 4\nrequests 1000/month":                       false,
+		"requests 1/m\nrequests 1000/month":                               false,
 		"upstream 127.0.0.1:1":                                            false,
 	} {
 		err := validate(s.config(s.fileRegistry(twoTenants, "plan free {\n"+plan+"\n}"), gate))

@@ -18,7 +18,7 @@ func TestNameSet(t *testing.T) {
 		added := map[uint64]bool{}
 		for i := range n {
 			hash := r.Uint64()
-			if i%3 == 0 {
+			if i%3 == 0 && i < 1000 {
 				hash &= 0xffff_ffff_0000_0000 // all in one place of a small table
 			}
 			if hash < 2 {

@@ -23,7 +23,7 @@ var runtimes = caddy.NewUsagePool()
 // decides about options.
 type runtime struct {
 	cache  *cache.Cache
-	quota  *quota.Local
+	quota  *limiter
 	source *storeSwitch
 	// listeners are told what changes in the registry; streams is one of them.
 	listeners changeListeners
@@ -72,7 +72,7 @@ func newRuntime(o cache.Options) *runtime {
 	}
 	rt.logger = slog.New(rt.log)
 	rt.usage = &usageBook{source: rt.source}
-	rt.quota = quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})
+	rt.quota = &limiter{Local: quota.NewLocal(quota.LocalOptions{Usage: rt.usageOptions()})}
 	rt.ctx, rt.cancel = context.WithCancel(context.Background())
 	rt.streams = newStreams(rt.logger)
 	rt.onChanges(rt.streams.changed)
@@ -120,36 +120,11 @@ func (rt *runtime) run() {
 	close(rt.readyC)
 }
 
-const (
-	// trimInterval is how often old rows of the change log are removed.
-	trimInterval = time.Hour
-	// changesKept is how long the change log is kept. A gateway that was away for longer drops its whole cache.
-	changesKept = 24 * time.Hour
-)
-
-// trim keeps the registry's change log and its usage small.
-func (rt *runtime) trim() {
-	ticker := time.NewTicker(trimInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-rt.ctx.Done():
-			return
-		case now := <-ticker.C:
-			if _, err := rt.source.TrimChanges(rt.ctx, now.Add(-changesKept)); err != nil && rt.ctx.Err() == nil {
-				rt.logger.Debug("the change log was not trimmed", "error", err)
-			}
-			if err := rt.source.trimUsage(rt.ctx, now); err != nil && rt.ctx.Err() == nil {
-				rt.logger.Debug("old usage was not trimmed", "error", err)
-			}
-		}
-	}
-}
-
 // storeSwitch is the registry as the runtime sees it: whichever store the newest configuration has. It lets a reload
 // change the token or the timeout without losing the cache.
 type storeSwitch struct {
 	current atomic.Pointer[pooledStore]
+	hints   atomic.Pointer[changeHints] // nil: there are no other gateways to tell
 }
 
 // Resolve implements cache.Source.
@@ -169,17 +144,9 @@ func (s *storeSwitch) Changes(ctx context.Context, after int64, limit int) (regi
 		return registry.Changes{}, registry.ErrUnavailable
 	}
 	defer st.release()
-	return st.store.Changes(ctx, after, limit)
-}
-
-// TrimChanges removes rows of the change log from before a time.
-func (s *storeSwitch) TrimChanges(ctx context.Context, before time.Time) (int64, error) {
-	st := s.acquire()
-	if st == nil {
-		return 0, registry.ErrUnavailable
-	}
-	defer st.release()
-	return st.store.TrimChanges(ctx, before)
+	changes, err := st.store.Changes(ctx, after, limit)
+	s.hints.Load().saw(ctx, &changes, err)
+	return changes, err
 }
 
 // acquire returns the current store with a use counted, or nil when there is none that is still open.

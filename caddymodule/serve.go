@@ -19,6 +19,7 @@ const readyLimit = 10 * time.Second
 // ServeHTTP implements caddyhttp.MiddlewareHandler: strip, exempt, identify, resolve, agree, admit, spend, inject,
 // forward. What the gateway owns is stripped right after the sources have read it, before anything else can.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	guardBody(r)
 	st := h.newState(r)
 	exempt, err := h.isExempt(r)
 	if exempt || err != nil {

@@ -12,7 +12,8 @@ import (
 var ownedPrefixes = []string{"x-tenant-", "x-environment-"}
 
 // ownedHeaders decides which header fields of a request only the gateway may set. CGI, FastCGI, PHP and WSGI fold "-",
-// "_" and (PHP) "." in names onto one variable, so all these spellings are one name here.
+// "_" and (PHP) "." in names onto one variable, and some of their servers whatever else is neither a letter nor a digit
+// (RFC 3875 §4.1.18 leaves it open), so all these spellings are one name here.
 type ownedHeaders struct {
 	prefixes []string
 	names    []string
@@ -70,7 +71,8 @@ func (o *ownedHeaders) compare(name string) bool {
 }
 
 // strip removes what the gateway owns from the request: header fields, the same names in Connection (with which a
-// client could make the proxy drop the injected fields as hop-by-hop, RFC 9110 §7.6.1), and trailer fields.
+// client could make the proxy drop the injected fields as hop-by-hop, RFC 9110 §7.6.1), trailer fields, and upgrades that
+// would carry further requests past it.
 func (o *ownedHeaders) strip(r *http.Request) {
 	for name := range r.Header {
 		if o.contains(name) {
@@ -79,6 +81,9 @@ func (o *ownedHeaders) strip(r *http.Request) {
 	}
 	if values, ok := r.Header["Connection"]; ok {
 		o.stripConnection(r.Header, values)
+	}
+	if _, ok := r.Header["Upgrade"]; ok {
+		stripUpgrade(r.Header)
 	}
 	if len(r.Trailer) != 0 {
 		o.stripTrailer(r)
@@ -153,7 +158,7 @@ var foldByte = func() (t [256]byte) {
 		switch c := byte(i); {
 		case c >= 'A' && c <= 'Z':
 			t[i] = c + 'a' - 'A'
-		case c == '_' || c == '.':
+		case strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0: // what else a name can have, RFC 9110 §5.6.2
 			t[i] = '-'
 		default:
 			t[i] = c

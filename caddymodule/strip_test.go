@@ -20,6 +20,7 @@ func TestStrip(t *testing.T) {
 		"X-Tenant-Context", "X-Tenant-Whatever-Comes", "X_Tenant_Whatever",
 		"X-Environment-Id", "x_environment_id", "X-Environment-Slug", "X-Environment-Type", "X.Environment.Region",
 		"X-Environment-Other", "X-User-Id", "X_User_Id", "x-user.id", "X-User-Role", "X_USER_ROLE",
+		"X!Tenant!Id", "X~Tenant-Id", "X-Tenant+Slug", "x|environment|id", "X`User*Id", "X^Org'Id", "X#User$Role", "X%User&Id",
 		"X-Org-Id", "x_org_id", // a new name for X-Tenant-ID, see below
 	}
 	harmless := []string{
@@ -158,4 +159,39 @@ func asciiLower(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// TestStripUpgrade keeps the promise that no client has an upstream switch to a protocol in which it could send requests
+// past the gateway, and that other upgrades, WebSockets first of all, stay.
+func TestStripUpgrade(t *testing.T) {
+	h := testHandler(t, testApp(t, acme()), &Handler{Exempt: []string{"/healthz"}}, &Subdomain{Patterns: []string{"{tenant}.app.test"}})
+	for _, path := range []string{"/", "/healthz"} {
+		for _, tt := range []struct {
+			upgrade []string
+			kept    bool
+		}{
+			{[]string{"h2c"}, false},
+			{[]string{"H2C"}, false},
+			{[]string{"h2c-14"}, false},
+			{[]string{"HTTP/2.0"}, false},
+			{[]string{"TLS/1.0"}, false},
+			{[]string{"SPDY/3.1"}, false},
+			{[]string{"websocket, h2c"}, false},
+			{[]string{"websocket,\th2c"}, false},
+			{[]string{"websocket", " h2c"}, false},
+			{[]string{"websocket"}, true},
+			{[]string{"WebSocket"}, true},
+			{[]string{"echo"}, true},
+		} {
+			_, r := serve(t, h, http.MethodGet, "http://acme.app.test"+path, http.Header{
+				"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": tt.upgrade, "Http2-Settings": {"AAMAAABkAARAAAAAAAIAAAAA"},
+			})
+			if got := r.Header["Upgrade"]; tt.kept != slices.Equal(got, tt.upgrade) || !tt.kept && got != nil {
+				t.Errorf("%s: Upgrade %q is %q", path, tt.upgrade, got)
+			}
+			if _, settings := r.Header["Http2-Settings"]; settings && !tt.kept {
+				t.Errorf("%s: Upgrade %q: HTTP2-Settings stayed", path, tt.upgrade)
+			}
+		}
+	}
 }

@@ -59,7 +59,7 @@ func (b *usageBook) Save(ctx context.Context, records []quota.Record) error {
 	}
 	list := make([]registry.UsageRecord, len(records))
 	for i := range records {
-		list[i] = registry.UsageRecord{UsageAccount: usageAccount(&records[i].Account), Used: records[i].Used}
+		list[i] = registry.UsageRecord{UsageAccount: usageAccount(&records[i].Account), Used: records[i].Used, Was: records[i].Was}
 	}
 	return b.source.SaveUsage(ctx, b.node, list)
 }

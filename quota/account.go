@@ -73,9 +73,6 @@ type account struct {
 	// saved is what was recorded last.
 	saved int64
 
-	// before belongs to flushes: the count at the first of their two looks.
-	before int64
-
 	// seen and idle belong to sweeps: seen is the count at the last sweep that found it changed, idle when that was.
 	seen int64
 	idle time.Time

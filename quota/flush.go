@@ -61,10 +61,6 @@ func (l *Local) Restore(list []Unsaved) {
 	}
 }
 
-// settleTime is between the two looks that a flush takes at a count. A Take that loses a race at its second account takes back
-// what it has spent from its first within microseconds; the lower of the two counts does not have it.
-const settleTime = time.Millisecond
-
 // flush saves what is dirty, batch by batch.
 func (g *ledger) flush(ctx context.Context) error {
 	select {
@@ -77,13 +73,6 @@ func (g *ledger) flush(ctx context.Context) error {
 	list := g.dirty
 	g.dirty = nil
 	g.mu.Unlock()
-	if len(list) == 0 {
-		return nil
-	}
-	for _, a := range list {
-		a.before = a.count.Load()
-	}
-	time.Sleep(settleTime)
 	var first error
 	for len(list) > 0 {
 		n := min(len(list), batchSize)
@@ -109,7 +98,7 @@ func (g *ledger) later(list []*account) {
 
 // save records some accounts and learns what others have used of them.
 func (g *ledger) save(ctx context.Context, list []*account) error {
-	var later, shared, more []*account
+	var later, shared []*account
 	records := make([]Record, 0, len(list))
 	saved := make([]*account, 0, len(list))
 	g.mu.Lock()
@@ -122,19 +111,13 @@ func (g *ledger) save(ctx context.Context, list []*account) error {
 		if a.limited.Load() {
 			shared = append(shared, a)
 		}
-		count := a.count.Load()
-		if count > a.before {
-			more = append(more, a)
-			count = a.before
-		}
-		if count != deadCount && a.own+count > a.saved {
-			records = append(records, Record{Account: a.names(), Used: a.own + count})
+		if count := a.count.Load(); count != deadCount && a.own+count != a.saved {
+			records = append(records, Record{Account: a.names(), Used: a.own + count, Was: a.saved})
 			saved = append(saved, a)
 		}
 	}
 	g.mu.Unlock()
 	g.later(later)
-	g.relist(more)
 	if len(records) > 0 {
 		if err := g.record(ctx, records); err != nil {
 			g.relist(saved)

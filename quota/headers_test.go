@@ -39,8 +39,7 @@ func TestHeaderTable(t *testing.T) {
 		{"sixteen digits", string(AppendPolicy(nil, []Limit{{Name: "m", Rate: mustRate(t, MaxRequests, time.Minute, 0)}})), `"m";q=999999999999999;w=60`},
 		{"sixteen digits remain", string(AppendRateLimit(nil, limits[:1], []Status{{Remaining: MaxRequests, Next: math.MaxInt64}})), `"requests";r=999999999999999;t=9223372037`},
 		{"kinds", string(AppendPolicy(nil, kindsOfLimit)), `"day";q=5;w=86400, "month";q=7, "concurrency";q=9;qu="concurrent-requests"`},
-		{"kinds left", string(AppendRateLimit(nil, kindsOfLimit, []Status{{Remaining: 4, Next: time.Hour}, {}, {Remaining: 7}, {Remaining: 2}, {Remaining: 1}})),
-			`"day";r=4;t=3600, "month";r=0;t=0, "concurrency";r=2`},
+		{"kinds left", string(AppendRateLimit(nil, kindsOfLimit, kindsLeft)), `"day";r=4;t=3600, "month";r=0;t=0, "concurrency";r=2`},
 		{"X-RateLimit-Limit of an allowance", string(AppendXLimit(nil, &kindsOfLimit[0])), "5"},
 		{"X-RateLimit-Limit of concurrency", string(AppendXLimit(nil, &kindsOfLimit[3])), "9"},
 		{"retry", string(AppendRetryAfter(nil, 1500*time.Millisecond)), "2"},
@@ -66,6 +65,9 @@ var kindsOfLimit = []Limit{
 	{Name: "concurrency", Concurrent: 9},
 	{Name: "shadow", Concurrent: 9, Shadow: true},
 }
+
+// kindsLeft is what is left of kindsOfLimit.
+var kindsLeft = []Status{{Remaining: 4, Next: time.Hour}, {}, {Remaining: 7}, {Remaining: 2}, {Remaining: 1}}
 
 // Promise: fields with limits of all kinds are Lists of Strings with parameters of the draft's types for a parser that we did
 // not write.

@@ -247,8 +247,8 @@ func (g *ledger) spend(c *charge, limits []Limit, i int, d day, at instant, cost
 	}
 }
 
-// rollBack takes back what a Take that lost a race at a later limit has spent. A flush leaves it a millisecond for that. Should it
-// take longer and be recorded, the record stays until as much is spent again: a record is never lowered.
+// rollBack takes back what a Take that lost a race at a later limit has spent. Should a flush have recorded it in between, the
+// next one corrects that.
 func (g *ledger) rollBack(c *charge, limits []Limit, i int, d day, cost int64) {
 	for {
 		count := c.acct.count.Load()
@@ -307,5 +307,5 @@ func (g *ledger) sweep(now time.Time) (removed int) {
 func (g *ledger) settled(a *account, count int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return a.loaded && !a.dirty.Load() && a.saved >= a.own+count
+	return a.loaded && !a.dirty.Load() && a.saved == a.own+count
 }

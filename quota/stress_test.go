@@ -122,7 +122,7 @@ func TestStressNeverAboveTheLimit(t *testing.T) {
 // Promise: spends and evictions of the same buckets, at once and again and again, lose no spend: each time that the
 // buckets are full and a sweep is out for them, each of them admits one request and not two.
 func TestStressEviction(t *testing.T) {
-	const workers, steps, tenants = 4, 3000, 4
+	const workers, steps, tenants = 4, 1000, 4
 	clk := newClock()
 	l := NewLocal(LocalOptions{Now: clk.Now})
 	r := mustRate(t, 1000, time.Second, 1)

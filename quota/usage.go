@@ -29,6 +29,8 @@ type Record struct {
 	Account
 	// Used is what this node has counted.
 	Used int64
+	// Was is what this node recorded before. It is above Used when it held a request that was refused in the end.
+	Was int64
 }
 
 // UsageSource knows what was used before.
@@ -39,7 +41,7 @@ type UsageSource interface {
 
 // UsageSink keeps what is used.
 type UsageSink interface {
-	// Save records what this node has counted: all of it or, with an error, perhaps nothing. A Record never lowers
-	// what is recorded for the same account, so that one that arrives late does no harm.
+	// Save records what this node has counted: all of it or, with an error, perhaps nothing. A Record only lowers what
+	// is recorded for the same account if that is exactly Was, so that one that arrives late does no harm.
 	Save(ctx context.Context, records []Record) error
 }

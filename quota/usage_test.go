@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// book is a registry of usage in memory: rows by account and node, of which the highest value stays.
+// book is a registry of usage in memory: rows by account and node.
 type book struct {
 	mu   sync.Mutex
 	rows map[Account]map[string]int64
@@ -79,7 +79,9 @@ func (p page) Save(ctx context.Context, records []Record) error {
 		if p.rows[r.Account] == nil {
 			p.rows[r.Account] = make(map[string]int64)
 		}
-		p.rows[r.Account][p.node] = max(p.rows[r.Account][p.node], r.Used)
+		if now := p.rows[r.Account][p.node]; r.Used > now || r.Was == now {
+			p.rows[r.Account][p.node] = r.Used
+		}
 	}
 	return nil
 }

@@ -242,7 +242,7 @@ func (s *Store) CreateAPIKey(ctx context.Context, actor Actor, tenant, environme
 	if err != nil {
 		return nil, err
 	}
-	return s.GetAPIKey(ctx, tenant, environment, id)
+	return readBack(s.GetAPIKey(ctx, tenant, environment, id))
 }
 
 // RevokeAPIKey ends a key at once and for good; tenant and environment are ids or slugs. version is what the caller has
@@ -264,7 +264,7 @@ func (s *Store) RevokeAPIKey(ctx context.Context, actor Actor, tenant, environme
 	if err != nil {
 		return nil, err
 	}
-	return s.GetAPIKey(ctx, tenant, environment, id)
+	return readBack(s.GetAPIKey(ctx, tenant, environment, id))
 }
 
 // keyToChange reads a key and compares its version.
@@ -323,7 +323,7 @@ func (s *Store) RotateAPIKey(ctx context.Context, actor Actor, tenant, environme
 	if err != nil {
 		return nil, err
 	}
-	return s.GetAPIKey(ctx, tenant, environment, next.String())
+	return readBack(s.GetAPIKey(ctx, tenant, environment, next.String()))
 }
 
 // ListAPIKeys returns the keys of an environment in the order of their ids, which is that of their creation, revoked and

@@ -65,6 +65,8 @@ func checkSlug(s string) error {
 		return nil
 	case CanonicalID(s):
 		return errors.New("looks like an id: a slug must not")
+	case len(s) > MaxSlugLength:
+		return fmt.Errorf("must not be longer than %d characters", MaxSlugLength)
 	}
 	return fmt.Errorf("%s is no slug: want 1 to %d of a-z, 0-9 and single hyphens, beginning and ending with a letter or digit",
 		quoted(s), MaxSlugLength)
@@ -96,8 +98,11 @@ func checkText(s string) error {
 }
 
 func checkPlanName(s string) error {
-	if validName(s) {
+	switch {
+	case validName(s):
 		return nil
+	case len(s) > MaxSlugLength:
+		return fmt.Errorf("must not be longer than %d characters", MaxSlugLength)
 	}
 	return fmt.Errorf("%s is no plan's name: want 1 to %d of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit",
 		quoted(s), MaxSlugLength)
@@ -106,8 +111,11 @@ func checkPlanName(s string) error {
 // checkToken is for what ends in a header or names something elsewhere: letters, digits and a few signs.
 func checkToken(most int) func(string) error {
 	return func(s string) error {
-		if s == "" || len(s) > most {
-			return fmt.Errorf("must have 1 to %d characters", most)
+		if s == "" {
+			return errors.New("must not be empty")
+		}
+		if len(s) > most {
+			return fmt.Errorf("must not be longer than %d characters", most)
 		}
 		for i := 0; i < len(s); i++ {
 			c := s[i]
@@ -121,8 +129,11 @@ func checkToken(most int) func(string) error {
 }
 
 func checkMetadataKey(s string) error {
-	if s == "" || len(s) > maxMetadataKey {
+	if s == "" {
 		return fmt.Errorf("a key must have 1 to %d bytes", maxMetadataKey)
+	}
+	if len(s) > maxMetadataKey {
+		return fmt.Errorf("a key must not be longer than %d bytes", maxMetadataKey)
 	}
 	return checkText(s)
 }
@@ -139,8 +150,11 @@ func checkMetadataValue(s string) error {
 
 // checkDatabaseURL refuses what would put a secret into the registry in the clear.
 func checkDatabaseURL(s string) error {
-	if s == "" || len(s) > maxURL {
-		return fmt.Errorf("must have 1 to %d bytes", maxURL)
+	if s == "" {
+		return errors.New("must not be empty")
+	}
+	if len(s) > maxURL {
+		return fmt.Errorf("must not be longer than %d bytes", maxURL)
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

@@ -47,7 +47,7 @@ func (s *Store) TransitionEnvironment(ctx context.Context, actor Actor, tenant, 
 	if err != nil {
 		return nil, err
 	}
-	return s.GetEnvironment(ctx, of, id)
+	return readBack(s.GetEnvironment(ctx, of, id))
 }
 
 // MakeDefault makes an environment its tenant's default, in place of the one that is; tenant and environment are ids or
@@ -89,7 +89,7 @@ func (s *Store) MakeDefault(ctx context.Context, actor Actor, tenant, environmen
 	if err != nil {
 		return nil, err
 	}
-	return s.GetEnvironment(ctx, of, id)
+	return readBack(s.GetEnvironment(ctx, of, id))
 }
 
 // DestroyEnvironment removes an environment with its domains, members, keys and the record of its database, whose data

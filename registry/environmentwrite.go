@@ -93,7 +93,7 @@ func (s *Store) CreateEnvironment(ctx context.Context, actor Actor, tenant strin
 	if err != nil {
 		return nil, err
 	}
-	return s.GetEnvironment(ctx, tenant, id)
+	return readBack(s.GetEnvironment(ctx, tenant, id))
 }
 
 func (s *Store) environmentCreation(ctx context.Context, of *tenantRow, doc *DocumentEnvironment) (*operation, error) {
@@ -108,6 +108,11 @@ func (s *Store) environmentCreation(ctx context.Context, of *tenantRow, doc *Doc
 		return nil, &FieldError{Field: "slug", Code: CodeDuplicate, Message: quoted(doc.Slug) + " is the slug of another environment of this tenant"}
 	case len(have.ofTenant[of.id]) >= maxEnvironments:
 		return nil, &FieldError{Code: CodeTooLong, Message: fmt.Sprintf("a tenant must not have more than %d environments", maxEnvironments)}
+	}
+	for i, host := range doc.Domains {
+		if d, known := have.domains[host]; known && d.tenant == of.id {
+			return nil, &FieldError{Field: fmt.Sprintf("domains[%d]", i), Code: CodeDuplicate, Message: quoted(host) + " is a domain of another environment of this tenant"}
+		}
 	}
 	before := slices.IndexFunc(have.ofTenant[of.id], func(e *environmentRecord) bool { return e.isDefault })
 	isDefault := doc.Default != nil && *doc.Default || before < 0
@@ -173,6 +178,9 @@ func (s *Store) UpdateEnvironment(ctx context.Context, actor Actor, tenant, envi
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Alias.check(s.now()); err != nil {
+		return nil, err
+	}
 	var id, of string
 	err = s.change(ctx, actor, func() (*operation, error) {
 		_, have, err := s.find(ctx, tenant, environment)
@@ -217,7 +225,7 @@ func (s *Store) UpdateEnvironment(ctx context.Context, actor Actor, tenant, envi
 	if err != nil {
 		return nil, err
 	}
-	return s.GetEnvironment(ctx, of, id)
+	return readBack(s.GetEnvironment(ctx, of, id))
 }
 
 // changeDatabase adds what a patch says of the database; before and after are for the audit log.

@@ -103,7 +103,7 @@ func (s *Store) AddMember(ctx context.Context, actor Actor, tenant, environment 
 	if err != nil {
 		return nil, err
 	}
-	return s.GetMember(ctx, tenant, environment, result)
+	return readBack(s.GetMember(ctx, tenant, environment, result))
 }
 
 // SetMemberRole changes the role of a member; tenant and environment are ids or slugs. version is what the caller has
@@ -127,7 +127,7 @@ func (s *Store) SetMemberRole(ctx context.Context, actor Actor, tenant, environm
 	if err != nil {
 		return nil, err
 	}
-	return s.GetMember(ctx, tenant, environment, user)
+	return readBack(s.GetMember(ctx, tenant, environment, user))
 }
 
 // RemoveMember ends a membership; tenant and environment are ids or slugs. version is what the caller has read, 0 for

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ const (
 	// maxWork bounds one operation, in bytes of JSON: sqld takes no value of more than 4 MB.
 	maxWork = 3 << 20
 	// changeAttempts is how often a change is decided anew because somebody else changed what it was decided on.
-	changeAttempts = 10
+	changeAttempts = 30
 	// applyAttempts is how often an operation is sent when the connection breaks; it is never done twice.
 	applyAttempts = 3
 )
@@ -126,7 +127,8 @@ func (s *Store) change(ctx context.Context, actor Actor, decide func() (*operati
 		if attempt == changeAttempts {
 			return &ConflictError{Code: CodeVersionConflict, Message: "other writers keep changing it: try again"}
 		}
-		if err := pause(ctx, time.Duration(attempt)*10*time.Millisecond); err != nil {
+		// By chance, so that those who are in each other's way do not come again together.
+		if err := pause(ctx, rand.N(time.Duration(min(attempt, 10))*20*time.Millisecond)); err != nil {
 			return s.classify(err)
 		}
 	}
@@ -169,6 +171,15 @@ func (s *Store) apply(ctx context.Context, actor Actor, op *operation) error {
 	}
 }
 
+// readBack is for what a change returns: where it cannot be read any more, the error says that the change is made all the
+// same.
+func readBack[T any](v T, err error) (T, error) {
+	if errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("the registry has the change, but reading it back failed: %w", err)
+	}
+	return v, err
+}
+
 // settle finds out whether an operation was done whose answer did not come.
 func (s *Store) settle(ctx context.Context, id string, cause error) error {
 	done := false
@@ -187,7 +198,7 @@ func refusalOf(err *constraintError) error {
 	has := func(part string) bool { return strings.Contains(err.text, part) }
 	field := func(name, code, message string) error { return &FieldError{Field: name, Code: code, Message: message} }
 	switch {
-	case has("another writer changed"), has("sys_idempotency"), has("FOREIGN KEY"):
+	case has("another writer changed"), has("sys_idempotency"), has("FOREIGN KEY"), has("sys_plan.name"):
 		return errRaced
 	case has("operation: unknown plan"):
 		return field("plan", CodeUnknownPlan, "there is no such plan")
@@ -205,8 +216,6 @@ func refusalOf(err *constraintError) error {
 		return field("id", CodeDuplicate, "is there already")
 	case has("sys_domain.hostname"):
 		return field("domains", CodeDuplicate, "a domain belongs to another environment")
-	case has("sys_plan.name"):
-		return field("name", CodeDuplicate, "is there already")
 	case has("sys_environment_member"):
 		return field("userId", CodeDuplicate, "is a member already")
 	case has("sys_api_key.key_hash"), has("sys_session.token_hash"):

@@ -127,7 +127,7 @@ func (s *Store) PutPlan(ctx context.Context, actor Actor, p DocumentPlan, versio
 	if err != nil {
 		return nil, false, err
 	}
-	plan, err = s.GetPlan(ctx, doc.Name)
+	plan, err = readBack(s.GetPlan(ctx, doc.Name))
 	return plan, created, err
 }
 
@@ -190,17 +190,20 @@ func (s *Store) ListPlans(ctx context.Context, p Page) (list []*Plan, next strin
 	}
 	var c conditions
 	c.add("name > ?", after[0])
-	list = []*Plan{}
-	more, err := c.page(ctx, s, selectPlan, "name", limit, func(v *values) error {
-		plan, err := s.planOf(&planRow{v.plan(), v.text(), v.text()})
-		list = append(list, plan)
+	err = halvingPage(limit, func(limit int) error {
+		list, next = []*Plan{}, ""
+		more, err := c.page(ctx, s, selectPlan, "name", limit, func(v *values) error {
+			plan, err := s.planOf(&planRow{v.plan(), v.text(), v.text()})
+			list = append(list, plan)
+			return err
+		})
+		if more {
+			next = cursor("plans", list[limit-1].Name)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, "", err
-	}
-	if more {
-		next = cursor("plans", list[limit-1].Name)
 	}
 	return list, next, nil
 }

@@ -67,11 +67,14 @@ func (s *Store) Resolve(ctx context.Context, ref Reference) (*Resolved, error) {
 func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Resolved, error) {
 	var found sql.NullString
 	scan := func(rows *sql.Rows) error { return rows.Scan(&found) }
-	query := `SELECT id FROM sys_organization WHERE id = ` + l.tenant
+	query, args := `SELECT id FROM sys_organization WHERE id = `+l.tenant, l.args(ref.Key, "")
+	now := formatTime(s.now()) // a former slug may have expired that nobody has removed yet
 	if ref.Kind == KindSlug {
-		query = `SELECT coalesce(` + l.tenant + `, (SELECT organization_id FROM sys_organization_alias WHERE slug = ?1))`
+		query = `SELECT coalesce(` + l.tenant + `, (SELECT organization_id FROM sys_organization_alias WHERE slug = ?1
+  AND (expires_at IS NULL OR expires_at > ?2)))`
+		args = append(args, now)
 	}
-	if err := s.query(ctx, scan, query, l.args(ref.Key, "")...); err != nil {
+	if err := s.query(ctx, scan, query, args...); err != nil {
 		return nil, err
 	}
 	if !found.Valid {
@@ -94,7 +97,7 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 	}
 	if ValidSlug(ref.Environment) {
 		r, err := s.selectResolved(ctx, `environment_id = (SELECT environment_id FROM sys_environment_alias
-  WHERE organization_id = ?1 AND slug = ?2) AND organization_id = ?1`, found.String, ref.Environment)
+  WHERE organization_id = ?1 AND slug = ?2 AND (expires_at IS NULL OR expires_at > ?3)) AND organization_id = ?1`, found.String, ref.Environment, now)
 		if r != nil || err != nil {
 			return r, err
 		}

@@ -3,7 +3,11 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -28,6 +32,12 @@ type NewSession struct {
 	IPAddress, UserAgent string
 }
 
+// The longest texts of a session, in characters, as the schema has them.
+const (
+	maxAddressText = 63
+	maxUserAgent   = 1000
+)
+
 func (n *NewSession) check(now time.Time) error {
 	if !validHash(n.Hash) {
 		return &FieldError{Field: "hash", Code: CodeInvalid, Message: "is no SHA-256 in lower-case hex"}
@@ -37,6 +47,17 @@ func (n *NewSession) check(now time.Time) error {
 	}
 	if !n.ExpiresAt.After(now) {
 		return &FieldError{Field: "expiresAt", Code: CodeInvalid, Message: "is not in the future"}
+	}
+	for _, f := range []struct {
+		name, value string
+		most        int
+	}{{"ipAddress", n.IPAddress, maxAddressText}, {"userAgent", n.UserAgent, maxUserAgent}} {
+		switch {
+		case utf8.RuneCountInString(f.value) > f.most:
+			return &FieldError{Field: f.name, Code: CodeTooLong, Message: fmt.Sprintf("must not be longer than %d characters", f.most)}
+		case strings.ContainsFunc(f.value, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }):
+			return &FieldError{Field: f.name, Code: CodeInvalid, Message: "must not contain control characters"}
+		}
 	}
 	if n.Environment != "" && n.Tenant == "" {
 		return &FieldError{Field: "environment", Code: CodeInvalid, Message: "needs a tenant"}

@@ -96,3 +96,20 @@ func one[T any](t testing.TB, s *Store, query string, args ...any) (v T) {
 	}
 	return v
 }
+
+// allText reads a column by plain SQL.
+func allText(t testing.TB, s *Store, query string, args ...any) (list []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := s.queryOn(ctx, s.write, func(rows *sql.Rows) error {
+		var text sql.NullString
+		err := rows.Scan(&text)
+		list = append(list, text.String)
+		return err
+	}, query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return list
+}

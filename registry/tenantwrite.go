@@ -23,8 +23,20 @@ type NewTenant struct {
 type KeepAlias struct {
 	// Keep lets the former slug lead to the same tenant or environment. Nobody else can take it meanwhile.
 	Keep bool
-	// ExpiresAt ends that; zero: it holds until somebody removes it.
+	// ExpiresAt ends that, in the future and only with Keep; zero: it holds until somebody removes it.
 	ExpiresAt time.Time
+}
+
+func (a KeepAlias) check(now time.Time) error {
+	switch {
+	case a.ExpiresAt.IsZero():
+		return nil
+	case !a.Keep:
+		return &FieldError{Field: "aliasExpiresAt", Code: CodeInvalid, Message: "needs keepAlias"}
+	case !a.ExpiresAt.After(now):
+		return &FieldError{Field: "aliasExpiresAt", Code: CodeInvalid, Message: "is not in the future"}
+	}
+	return nil
 }
 
 // TenantPatch is a change of a tenant. What is left out, as nil, "" or zero, stays. The status is not among it: see
@@ -74,7 +86,7 @@ func (s *Store) CreateTenant(ctx context.Context, actor Actor, n NewTenant) (*Te
 	if err != nil {
 		return nil, err
 	}
-	return s.GetTenant(ctx, id)
+	return readBack(s.GetTenant(ctx, id))
 }
 
 // creation compares a new tenant with the registry, as an import does, and returns what to write.
@@ -133,6 +145,9 @@ func (s *Store) UpdateTenant(ctx context.Context, actor Actor, idOrSlug string, 
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Alias.check(s.now()); err != nil {
+		return nil, err
+	}
 	var id string
 	err = s.change(ctx, actor, func() (*operation, error) {
 		have, err := s.findTenant(ctx, idOrSlug)
@@ -175,7 +190,7 @@ func (s *Store) UpdateTenant(ctx context.Context, actor Actor, idOrSlug string, 
 	if err != nil {
 		return nil, err
 	}
-	return s.GetTenant(ctx, id)
+	return readBack(s.GetTenant(ctx, id))
 }
 
 // expiry is the column's value.
@@ -242,7 +257,7 @@ func (s *Store) TransitionTenant(ctx context.Context, actor Actor, idOrSlug stri
 	if err != nil {
 		return nil, err
 	}
-	return s.GetTenant(ctx, id)
+	return readBack(s.GetTenant(ctx, id))
 }
 
 // DestroyTenant removes a tenant, by id or slug, with all that belongs to it: environments, domains, members, keys,

@@ -45,6 +45,8 @@ type UsageTotals struct {
 type UsageRecord struct {
 	UsageAccount
 	Used int64
+	// Was is what the node recorded before. It is above Used when that was too much.
+	Was int64
 }
 
 // row returns the account as the columns that name it, and the start of its month and of the next.
@@ -134,24 +136,39 @@ const upsertUsage = `INSERT INTO sys_usage (organization_id, environment_id, api
  FROM json_each(?1) j WHERE EXISTS (SELECT 1 FROM sys_organization WHERE id = j.value->>0)
  ON CONFLICT DO UPDATE SET used = excluded.used, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE excluded.used > used`
 
-// SaveUsage records what a node has counted, in one statement: all of it or nothing. A value never lowers the one that is
-// recorded, so that a call that is repeated or comes late does no harm. What belongs to a tenant that was deleted is left
-// out. Errors wrap [ErrUnavailable], except for records that cannot be.
+// correctUsage lowers what was recorded too high, unless another value was recorded since.
+const correctUsage = `UPDATE sys_usage SET used = j.value->>7, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+ FROM json_each(?1) j WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node = ?2 AND used = j.value->>8`
+
+// SaveUsage records what a node has counted, in one statement: all of it or nothing. A value lowers the one that is
+// recorded only if that is exactly Was, so that a call that is repeated or comes late does no harm; such records are written
+// by a statement of their own. What belongs to a tenant that was deleted is left out. Errors wrap [ErrUnavailable], except for records that cannot be.
 func (s *Store) SaveUsage(ctx context.Context, node string, records []UsageRecord) error {
 	if err := errors.Join(s.migrated(), checkUsageCall(node, len(records))); err != nil {
 		return err
 	}
-	list := make([]any, len(records))
+	var more, less []any
 	for i := range records {
-		row, err := records[i].row()
+		r := &records[i]
+		row, err := r.row()
 		if err != nil {
 			return err
 		}
-		if records[i].Used < 0 || records[i].Used > MaxQuota {
-			return fmt.Errorf("usage must be from 0 to %d, not %d", MaxQuota, records[i].Used)
+		if r.Used < 0 || r.Used > MaxQuota {
+			return fmt.Errorf("usage must be from 0 to %d, not %d", MaxQuota, r.Used)
 		}
-		list[i] = append(row, records[i].Used)
+		if row = append(row, r.Used, r.Was); r.Used < r.Was {
+			less = append(less, row)
+		} else {
+			more = append(more, row)
+		}
 	}
-	_, err := s.exec(ctx, upsertUsage, mustJSON(list), node)
+	var err error
+	if len(more) > 0 {
+		_, err = s.exec(ctx, upsertUsage, mustJSON(more), node)
+	}
+	if err == nil && len(less) > 0 {
+		_, err = s.exec(ctx, correctUsage, mustJSON(less), node)
+	}
 	return err
 }

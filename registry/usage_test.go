@@ -57,22 +57,30 @@ func TestUsage(t *testing.T) {
 			return UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: leapDay.AddDate(0, 0, d)}
 		}
 		for range 2 { // the second time changes nothing
-			save(t, s, "a", UsageRecord{day(0), 7}, UsageRecord{day(-1), 5}, UsageRecord{day(-28), 3}, UsageRecord{day(-29), 100}, UsageRecord{day(1), 1000})
-			save(t, s, "b", UsageRecord{day(0), 11}, UsageRecord{day(-1), 13})
+			save(t, s, "a", UsageRecord{day(0), 7, 0}, UsageRecord{day(-1), 5, 0}, UsageRecord{day(-28), 3, 0}, UsageRecord{day(-29), 100, 0}, UsageRecord{day(1), 1000, 0})
+			save(t, s, "b", UsageRecord{day(0), 11, 0}, UsageRecord{day(-1), 13, 0})
 		}
-		save(t, s, "a", UsageRecord{day(0), 6}) // late
+		save(t, s, "a", UsageRecord{day(0), 6, 0}) // late
 		whole := day(0)
 		whole.Environment = uuid.Nil
 		key := whole
 		key.APIKey = usedKey
 		route := whole
 		route.Metric = "route:1"
-		save(t, s, "a", UsageRecord{whole, 17}, UsageRecord{key, 19}, UsageRecord{route, MaxQuota})
+		save(t, s, "a", UsageRecord{whole, 17, 0}, UsageRecord{key, 19, 0}, UsageRecord{route, MaxQuota, 0})
 		got := load(t, s, "a", day(0), whole, key, route, day(1), UsageAccount{Tenant: uuid.MustParse(usedOther), Day: leapDay})
 		want := []UsageTotals{{7, 11, 21}, {17, 0, 0}, {19, 0, 0}, {MaxQuota, 0, 0}, {1000, 0, 0}, {}} // the day after is in March
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
+		lowered := func(used, was int64) int64 {
+			save(t, s, "a", UsageRecord{day(0), used, was})
+			return load(t, s, "a", day(0))[0].Own
+		}
+		if a, b, c := lowered(6, 8), lowered(6, 7), lowered(6, 7); a != 7 || b != 6 || c != 6 {
+			t.Errorf("a record that was too high: %d, %d, %d", a, b, c)
+		}
+		save(t, s, "a", UsageRecord{day(0), 7, 6})
 		if got := load(t, s, "c", day(0))[0]; got != (UsageTotals{0, 18, 21}) {
 			t.Errorf("another node sees %v", got)
 		}
@@ -84,9 +92,9 @@ func TestUsageOfDeletedTenant(t *testing.T) {
 	onAll(t, func(t *testing.T, s *Store) {
 		usedWorld(t, s)
 		gone, stays := UsageAccount{Tenant: uuid.MustParse(usedOther), Day: leapDay}, UsageAccount{Tenant: usedTenantID, Day: leapDay}
-		save(t, s, "a", UsageRecord{gone, 1}, UsageRecord{stays, 1})
+		save(t, s, "a", UsageRecord{gone, 1, 0}, UsageRecord{stays, 1, 0})
 		run(t, s, `DELETE FROM sys_organization WHERE id = ?1`, usedOther)
-		save(t, s, "a", UsageRecord{gone, 2}, UsageRecord{stays, 2})
+		save(t, s, "a", UsageRecord{gone, 2, 0}, UsageRecord{stays, 2, 0})
 		if n := one[int](t, s, `SELECT sum(used) FROM sys_usage`); n != 2 {
 			t.Errorf("%d used", n)
 		}
@@ -104,8 +112,8 @@ func TestUsageRefused(t *testing.T) {
 		"long node":  func() error { _, err := s.LoadUsage(t.Context(), strings.Repeat("n", 64), nil); return err },
 		"no tenant":  func() error { return s.SaveUsage(t.Context(), "a", []UsageRecord{{}}) },
 		"metric":     func() error { _, err := s.LoadUsage(t.Context(), "a", []UsageAccount{long}); return err },
-		"negative":   func() error { return s.SaveUsage(t.Context(), "a", []UsageRecord{{fine, -1}}) },
-		"above 2^53": func() error { return s.SaveUsage(t.Context(), "a", []UsageRecord{{fine, MaxQuota + 1}}) },
+		"negative":   func() error { return s.SaveUsage(t.Context(), "a", []UsageRecord{{fine, -1, 0}}) },
+		"above 2^53": func() error { return s.SaveUsage(t.Context(), "a", []UsageRecord{{fine, MaxQuota + 1, 0}}) },
 		"too many": func() error {
 			_, err := s.LoadUsage(t.Context(), "a", make([]UsageAccount, MaxUsageBatch+1))
 			return err
@@ -127,7 +135,7 @@ func TestUsageFromManyNodes(t *testing.T) {
 		for n := range 6 {
 			wg.Go(func() {
 				for used := range int64(10) {
-					if err := s.SaveUsage(t.Context(), fmt.Sprint("node", n), []UsageRecord{{a, used + 1}}); err != nil {
+					if err := s.SaveUsage(t.Context(), fmt.Sprint("node", n), []UsageRecord{{a, used + 1, used}}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -147,14 +155,14 @@ func TestListUsage(t *testing.T) {
 		usedWorld(t, s)
 		at := func(month time.Month, day int) time.Time { return time.Date(2028, month, day, 0, 0, 0, 0, time.UTC) }
 		for _, r := range []UsageRecord{
-			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(1, 31)}, 1},
-			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(2, 1)}, 2},
-			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(2, 29)}, 4},
-			{UsageAccount{Tenant: usedTenantID, Environment: usedDev, Day: at(2, 29)}, 8},
-			{UsageAccount{Tenant: usedTenantID, Day: at(2, 29)}, 14},
-			{UsageAccount{Tenant: usedTenantID, APIKey: usedKey, Day: at(2, 29)}, 3},
-			{UsageAccount{Tenant: usedTenantID, Metric: "route:1", Day: at(2, 29)}, 99},
-			{UsageAccount{Tenant: uuid.MustParse(usedOther), Day: at(2, 29)}, 16},
+			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(1, 31)}, 1, 0},
+			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(2, 1)}, 2, 0},
+			{UsageAccount{Tenant: usedTenantID, Environment: usedProd, Day: at(2, 29)}, 4, 0},
+			{UsageAccount{Tenant: usedTenantID, Environment: usedDev, Day: at(2, 29)}, 8, 0},
+			{UsageAccount{Tenant: usedTenantID, Day: at(2, 29)}, 14, 0},
+			{UsageAccount{Tenant: usedTenantID, APIKey: usedKey, Day: at(2, 29)}, 3, 0},
+			{UsageAccount{Tenant: usedTenantID, Metric: "route:1", Day: at(2, 29)}, 99, 0},
+			{UsageAccount{Tenant: uuid.MustParse(usedOther), Day: at(2, 29)}, 16, 0},
 		} {
 			save(t, s, "a", r)
 			r.Used *= 10

@@ -141,10 +141,13 @@ func TestImportIsAtomicForReaders(t *testing.T) {
 // crashURL tells the child process of TestImportCrash which registry to import into.
 const crashURL, crashToken, crashFile = "TENANTGATE_TEST_CRASH_URL", "TENANTGATE_TEST_CRASH_TOKEN", "TENANTGATE_TEST_CRASH_FILE"
 
-// TestMain turns the test binary into the child process of TestImportCrash when it is asked to.
+// TestMain turns the test binary into the child process of TestImportCrash or TestLifecycleCrash when it is asked to.
 func TestMain(m *testing.M) {
 	if url := os.Getenv(crashURL); url != "" {
 		os.Exit(crash(url))
+	}
+	if url := os.Getenv(churnURL); url != "" {
+		os.Exit(churn(url, os.Getenv(churnSeed)))
 	}
 	os.Exit(m.Run())
 }

@@ -156,11 +156,11 @@ func explainRefusal(refusal *Refusal) *ExplainedRefusal {
 
 func explainResolved(res *registry.Resolved) (*ExplainedTenant, *ExplainedEnvironment) {
 	t, e := &res.Tenant, &res.Environment
-	return &ExplainedTenant{
-			ID: t.ID.String(), Slug: t.Slug, Name: t.Name, Plan: t.Plan, Status: t.Status, SubscriptionExpiresAt: t.SubscriptionExpiresAt,
-		}, &ExplainedEnvironment{
-			ID: e.ID.String(), Slug: e.Slug, Type: e.Type, Status: e.Status, Region: e.Region,
-		}
+	tenant := &ExplainedTenant{
+		ID: t.ID.String(), Slug: t.Slug, Name: t.Name, Plan: t.Plan, Status: t.Status, SubscriptionExpiresAt: t.SubscriptionExpiresAt,
+	}
+	environment := &ExplainedEnvironment{ID: e.ID.String(), Slug: e.Slug, Type: e.Type, Status: e.Status, Region: e.Region}
+	return tenant, environment
 }
 
 // explainSources leads what each source yielded to its tenant.

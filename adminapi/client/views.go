@@ -76,6 +76,30 @@ func (c *Client) Usage(ctx context.Context, tenant string) (*adminapi.Usage, err
 	return get[adminapi.Usage](ctx, c, path(tenant, "usage"), nil)
 }
 
+// UsageFilter says which rows [Client.ListUsage] returns.
+type UsageFilter struct {
+	// Tenant is an id or a slug; "" for all.
+	Tenant string
+	// Period is month by default.
+	Period registry.UsagePeriod
+	// From and To bound where periods begin; zero: no bound.
+	From, To time.Time
+	registry.Page
+}
+
+// ListUsage returns a page of what was used, at most 500 rows.
+func (c *Client) ListUsage(ctx context.Context, f UsageFilter) (*adminapi.List[registry.UsageRow], error) {
+	q := pageQuery(f.Limit, f.Cursor)
+	set(q, "tenant", f.Tenant)
+	set(q, "period", string(f.Period))
+	for name, t := range map[string]time.Time{"from": f.From, "to": f.To} {
+		if !t.IsZero() {
+			q.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return get[adminapi.List[registry.UsageRow]](ctx, c, path("_usage"), q)
+}
+
 // Cache returns the counters of the gateway's cache.
 func (c *Client) Cache(ctx context.Context) (*adminapi.CacheStats, error) {
 	return get[adminapi.CacheStats](ctx, c, path("_cache"), nil)

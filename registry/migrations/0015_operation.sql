@@ -145,9 +145,12 @@ BEGIN
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."organization.update"') j
    WHERE sys_organization.id = j.value->>0;
+  -- A second change within the same millisecond is one later, or the trigger sys_organization_status_since would count
+  -- it as one more version.
   UPDATE sys_organization
      SET status = j.value->>1, status_reason = j.value->>2,
-         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), version = sys_organization.version + 1,
+         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now',
+           iif(status_changed_at IS strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), '+0.001 seconds', '+0 seconds')), version = sys_organization.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."organization.status"') j
    WHERE sys_organization.id = j.value->>0;
@@ -174,7 +177,8 @@ BEGIN
    WHERE sys_environment.id = j.value->>0;
   UPDATE sys_environment
      SET status = j.value->>1, status_reason = j.value->>2,
-         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), version = sys_environment.version + 1,
+         status_changed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now',
+           iif(status_changed_at IS strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), '+0.001 seconds', '+0 seconds')), version = sys_environment.version + 1,
          updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     FROM json_each(NEW.work, '$."environment.status"') j
    WHERE sys_environment.id = j.value->>0;

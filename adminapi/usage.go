@@ -1,0 +1,70 @@
+package adminapi
+
+import (
+	"context"
+	"encoding/base64"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+type usage interface {
+	ListUsage(ctx context.Context, q registry.UsageQuery) ([]registry.UsageRow, error)
+	ResourceUsage(ctx context.Context, tenant uuid.UUID) ([]registry.TenantUsage, error)
+}
+
+// maxUsageCursor is longer than any position in the list, in bytes.
+const maxUsageCursor = 256
+
+// listUsage answers with what was used by day or by month.
+func listUsage(ctx context.Context, c *call) (answer, error) {
+	var q registry.UsageQuery
+	tenant, err := c.query.text("tenant")
+	if err != nil {
+		return answer{}, err
+	}
+	period, err := c.query.text("period")
+	if err != nil {
+		return answer{}, err
+	}
+	switch q.Period = registry.UsagePeriod(period); q.Period {
+	case "", registry.UsageByDay, registry.UsageByMonth:
+	default:
+		return answer{}, invalid("period", "must be %s or %s", registry.UsageByDay, registry.UsageByMonth)
+	}
+	if q.From, err = c.query.instant("from"); err != nil {
+		return answer{}, err
+	}
+	if q.To, err = c.query.instant("to"); err != nil {
+		return answer{}, err
+	}
+	page, err := c.query.page()
+	if err != nil {
+		return answer{}, err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(page.Cursor)
+	if err != nil || len(after) > maxUsageCursor || !utf8.Valid(after) {
+		return answer{}, invalid("cursor", "is none that this list has given")
+	}
+	q.After = string(after)
+	if tenant != "" {
+		t, err := c.Store.GetTenant(ctx, tenant)
+		if err != nil {
+			return answer{}, err
+		}
+		q.Tenant = t.ID
+	}
+	q.Limit = page.Limit + 1
+	rows, err := c.Store.ListUsage(ctx, q)
+	next := ""
+	if len(rows) > page.Limit {
+		rows = rows[:page.Limit]
+		next = base64.RawURLEncoding.EncodeToString([]byte(rows[page.Limit-1].Cursor))
+	}
+	if rows == nil {
+		rows = []registry.UsageRow{}
+	}
+	return list(rows, next, err)
+}

@@ -1,0 +1,64 @@
+package caddymodule
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tenantgate/tenantgate/registry"
+)
+
+// TestTrim keeps the promise that a gateway removes from the registry what has served its time, and nothing else: old rows
+// of the change log, former slugs that have expired, and audit rows where a tenant says how long they are kept.
+func TestTrim(t *testing.T) {
+	store, err := registry.Open(registry.Options{URL: "file:" + t.TempDir() + "/tenants.db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	actor := registry.Actor{ID: "test", Kind: "test"}
+	for slug, metadata := range map[string]map[string]string{"short": {registry.RetentionKey: "1"}, "long": nil} {
+		n := registry.NewTenant{}
+		n.Slug, n.Metadata = slug, metadata
+		if _, err := store.CreateTenant(t.Context(), actor, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &storeSwitch{}
+	s.current.Store(&pooledStore{store: store})
+	audit := func(slug string) int {
+		t.Helper()
+		tenant, err := store.GetTenant(t.Context(), slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, _, err := store.ListAudit(t.Context(), registry.AuditFilter{Tenant: tenant.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	oldest := func() int64 {
+		t.Helper()
+		changes, err := store.Changes(t.Context(), 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changes.Oldest
+	}
+	before := oldest()
+	if err := s.trim(t.Context(), time.Now()); err != nil || audit("short") == 0 || audit("long") == 0 || oldest() != before {
+		t.Fatalf("what is new was trimmed: %v", err)
+	}
+	if err := s.trim(t.Context(), time.Now().Add(48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if audit("short") != 0 || audit("long") == 0 || oldest() == before {
+		t.Errorf("after two days: %d and %d audit rows, the change log begins at %d", audit("short"), audit("long"), oldest())
+	}
+	if err := (&storeSwitch{}).trim(t.Context(), time.Now()); err != nil {
+		t.Errorf("without a store: %v", err)
+	}
+}

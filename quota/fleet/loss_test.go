@@ -1,0 +1,347 @@
+package fleet
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/quota/quotatest"
+	"github.com/tenantgate/tenantgate/test/redis"
+)
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// load is traffic on a fleet, as much as it takes.
+type load struct {
+	admitted, asked, slow atomic.Int64
+	began                 time.Time
+	stop                  chan struct{}
+	all                   sync.WaitGroup
+}
+
+// startLoad asks each store again and again. A decision that takes longer than the bound is counted.
+func startLoad(stores []*Store, limits []quota.Limit, bound time.Duration) *load {
+	l := &load{began: time.Now(), stop: make(chan struct{})}
+	for _, s := range stores {
+		l.all.Go(func() {
+			out := make([]quota.Status, len(limits))
+			for {
+				select {
+				case <-l.stop:
+					return
+				default:
+				}
+				began := time.Now()
+				if s.Take(began, 1, limits, out) {
+					l.admitted.Add(1)
+				}
+				if time.Since(began) > bound {
+					l.slow.Add(1)
+				}
+				l.asked.Add(1)
+				time.Sleep(200 * time.Microsecond)
+			}
+		})
+	}
+	return l
+}
+
+// end returns what was admitted and for how long.
+func (l *load) end() (admitted int64, took time.Duration) {
+	close(l.stop)
+	l.all.Wait()
+	return l.admitted.Load(), time.Since(l.began)
+}
+
+// Promise: Redis killed, hung and started again empty under load: nobody waits longer than the timeout, and then nobody
+// waits at all; the fleet as a whole admits its limit, at most one burst more; and it comes back by itself.
+func TestLossUnderLoad(t *testing.T) {
+	for _, mode := range []Mode{ModeLease, ModeExact} {
+		for name, fault := range map[string]struct{ begin, end func(*redis.Server) error }{
+			"killed": {func(s *redis.Server) error { s.Stop(); return nil }, (*redis.Server).Restart},
+			"hung":   {(*redis.Server).Pause, (*redis.Server).Resume},
+		} {
+			t.Run(string(mode)+" "+name, func(t *testing.T) {
+				server := redis.Start(t, redis.Options{})
+				const timeout = 200 * time.Millisecond
+				stores := newFleet(t, server, 4, func(o *Options) { o.Mode, o.Timeout = mode, timeout })
+				rate := mustRate(t, 400, time.Second, 100)
+				load := startLoad(stores, limitsOf(1, rate), timeout+100*time.Millisecond)
+				eventually(t, func() bool { return load.admitted.Load() > 200 })
+
+				if err := fault.begin(server); err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range stores {
+					eventually(t, func() bool { return !s.Stats().Up })
+				}
+				// One at a time waits for the one call that fails; from now on none does.
+				calls := make([]int64, len(stores))
+				for i, s := range stores {
+					calls[i] = s.Stats().Calls
+				}
+				lost, began := load.admitted.Load(), time.Now()
+				eventually(t, func() bool { return time.Since(began) > time.Second })
+				rest := load.admitted.Load() - lost
+				if most := int64(100 + 400*time.Since(began).Seconds() + 10); rest > most || rest < most/3 {
+					t.Errorf("%d were admitted without Redis in %v, of %d", rest, time.Since(began), most)
+				}
+				for i, s := range stores {
+					// What goes on are attempts to reach it, further and further apart.
+					if made := s.Stats().Calls - calls[i]; made > 20 {
+						t.Errorf("%d calls of a Redis that is lost", made)
+					}
+				}
+				if err := fault.end(server); err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range stores {
+					eventually(t, func() bool { return s.Stats().Up && s.Stats().Nodes == 4 })
+				}
+				back := load.admitted.Load()
+				eventually(t, func() bool { return load.admitted.Load() > back+200 })
+				admitted, took := load.end()
+				most := 2*rate.Burst() + int64(400*took.Seconds()) + 1
+				t.Logf("%d of %d in %v, %d slow of %d", admitted, most, took, load.slow.Load(), load.asked.Load())
+				if admitted > most || float64(admitted) < 0.7*float64(most) {
+					t.Errorf("%d were admitted in %v, of %d", admitted, took, most)
+				}
+				if n := load.slow.Load(); n > 4 {
+					t.Errorf("%d requests waited for longer than the timeout", n)
+				}
+			})
+		}
+	}
+}
+
+// Promise: a loss is one line in the log, and the return another; neither shows the password.
+func TestLossIsLoggedOnce(t *testing.T) {
+	server := redis.Start(t, redis.Options{User: "gate", Password: "very-secret"})
+	var log logged
+	s := newStore(t, server, func(o *Options) { o.Logger, o.Timeout = slog.New(slog.NewTextHandler(&log, nil)), 200*time.Millisecond })
+	limits, out := limitsOf(1, mustRate(t, 1000, time.Second, 0)), make([]quota.Status, 1)
+	server.Stop()
+	eventually(t, func() bool { return !s.Stats().Up })
+	for range 1000 {
+		if !s.Take(time.Now(), 1, limits, out) {
+			break
+		}
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return s.Stats().Up && strings.Contains(log.String(), "redis is back") })
+	text := log.String()
+	if n := strings.Count(text, "redis is lost"); n != 1 {
+		t.Errorf("%d lines about the loss", n)
+	}
+	if n := strings.Count(text, "redis is back"); n != 1 {
+		t.Errorf("%d lines about the return", n)
+	}
+	if strings.Contains(text, "very-secret") || strings.Contains(text, "gate:") {
+		t.Errorf("the log shows the password:\n%s", text)
+	}
+}
+
+// Promise: without Redis, on_loss allow admits everything, deny nothing that has a limit, and local this node's share.
+func TestOnLoss(t *testing.T) {
+	month, err := quota.NewAllowance(9, quota.PeriodMonth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		limits []quota.Limit
+		local  int
+	}{
+		{"rate", limitsOf(1, quotatest.Slow(t, 20)), 5},
+		{"allowance", []quota.Limit{{Key: quotatest.Key(quota.ScopeTenant, 1), Allowance: month}}, 9},
+		{"slots", []quota.Limit{{Key: quotatest.Key(quota.ScopeTenant, 1), Concurrent: 12}}, 3},
+		{"few slots", []quota.Limit{{Key: quotatest.Key(quota.ScopeTenant, 1), Concurrent: 2}}, 1},
+		{"shadow", []quota.Limit{{Key: quotatest.Key(quota.ScopeTenant, 1), Rate: quotatest.Slow(t, 4), Shadow: true}}, 50},
+		{"two", append(limitsOf(1, quotatest.Slow(t, 40)), quota.Limit{Key: quotatest.Key(quota.ScopeRoute, 1), Concurrent: 12}), 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for loss, want := range map[OnLoss]int{LossLocal: tt.local, LossAllow: 50, LossDeny: 0} {
+				server := redis.Start(t, redis.Options{})
+				stores := newFleet(t, server, 4, func(o *Options) { o.OnLoss = loss })
+				server.Stop()
+				eventually(t, func() bool { return !stores[0].Stats().Up })
+				if tt.name == "shadow" {
+					want = 50
+				}
+				if n := quotatest.Drain(stores[0], tt.limits, 50); n != want {
+					t.Errorf("%s: %d passed, want %d", loss, n, want)
+				}
+				out := make([]quota.Status, len(tt.limits))
+				if loss == LossDeny && want == 0 {
+					if stores[0].Take(time.Now(), 1, tt.limits, out) || quota.RetryAfter(out) != time.Second {
+						t.Errorf("%+v", out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Promise: what was admitted without Redis is told when it is back: a tenant gets no second bucket, no second allowance,
+// and slots that are taken stay taken.
+func TestLossIsSettled(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	stores := newFleet(t, server, 2, nil)
+	month, err := quota.NewAllowance(1000, quota.PeriodMonth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := quotatest.Key(quota.ScopeTenant, 1)
+	rate, allowance := limitsOf(1, quotatest.Slow(t, 100)), []quota.Limit{{Key: k, Allowance: month}}
+	slots := []quota.Limit{{Key: k, Concurrent: 10}}
+	out := make([]quota.Status, 1)
+	for _, l := range [][]quota.Limit{rate, allowance} {
+		stores[0].Take(time.Now(), 1, l, out)
+	}
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stores {
+		eventually(t, func() bool { return !s.Stats().Up })
+	}
+	if n := quotatest.Drain(stores[0], rate, 200); n > 50 || n < 40 {
+		t.Errorf("%d requests without Redis, of a share of 50", n)
+	}
+	spent := quotatest.Drain(stores[0], allowance, 300)
+	taken := quotatest.Drain(stores[0], slots, 20)
+	if spent != 300 || taken != 5 {
+		t.Fatalf("%d of an allowance and %d slots without Redis", spent, taken)
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stores {
+		eventually(t, func() bool { return s.Stats().Up })
+	}
+	eventually(t, func() bool {
+		for _, k := range []kind{kindRate, kindMonth, kindConcurrent} {
+			c := stores[0].find(&id{quotatest.Key(quota.ScopeTenant, 1), k})
+			if c != nil && (c.owed.Load() != 0 || c.lossy.Load() || c.queued.Load()) {
+				return false
+			}
+		}
+		return true
+	})
+	// Another gateway finds what is left.
+	if n := quotatest.Drain(stores[1], rate, 200); n > 60 {
+		t.Errorf("%d of the rate are left, of 100", n)
+	}
+	if n := quotatest.Drain(stores[1], allowance, 2000); n > 1000-spent-1 || n < 1000-spent-200 {
+		t.Errorf("%d of the allowance are left, of %d", n, 1000-spent-1)
+	}
+	if n := quotatest.Drain(stores[1], slots, 20); n != 5 {
+		t.Errorf("%d slots are left, of 5", n)
+	}
+	for range taken {
+		stores[0].Release(slots)
+	}
+	eventually(t, func() bool { return stores[1].Take(time.Now(), 1, slots, out) })
+}
+
+// Promise: a Redis that has become a replica, that has forgotten the scripts, or that forgets all, is coped with.
+func TestRedisChanges(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	s := newStore(t, server, func(o *Options) { o.Heartbeat = 20 * time.Millisecond })
+	limits, out := limitsOf(1, mustRate(t, 1000, time.Second, 0)), make([]quota.Status, 1)
+	s.Take(time.Now(), 1, limits, out)
+
+	failures := s.Stats().Losses
+	server.Must(t, "SCRIPT", "FLUSH")
+	for n := range 50 {
+		if !s.Take(time.Now(), 1, limitsOf(n, limits[0].Rate), out) {
+			t.Fatal("refused after the scripts were gone")
+		}
+	}
+	if s.Stats().Losses != failures {
+		t.Error("a script that has to be sent again counts as a loss")
+	}
+
+	other := redis.Start(t, redis.Options{})
+	host, port, _ := strings.Cut(other.Addr(), ":")
+	server.Must(t, "REPLICAOF", host, port)
+	eventually(t, func() bool { return !s.Stats().Up })
+	if !s.Take(time.Now(), 1, limits, out) {
+		t.Error("refused by a replica")
+	}
+	server.Must(t, "REPLICAOF", "NO", "ONE")
+	eventually(t, func() bool { return s.Stats().Up })
+
+	// After Redis has lost everything, who had spent a bucket has still spent it.
+	slow := limitsOf(1000, quotatest.Slow(t, 50))
+	if n := quotatest.Drain(s, slow, 100); n != 50 {
+		t.Fatalf("%d passed", n)
+	}
+	server.Must(t, "FLUSHALL")
+	if n := quotatest.Drain(s, slow, 100); n != 0 {
+		t.Errorf("%d of a bucket that is spent passed after Redis had lost it", n)
+	}
+}
+
+// Promise: a key that somebody has broken concerns one limit of one tenant; the others never notice.
+func TestBrokenKey(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	s := newStore(t, server, nil)
+	broken, sound := limitsOf(1, quotatest.Slow(t, 5)), limitsOf(2, quotatest.Slow(t, 5))
+	name := string(appendName(nil, DefaultPrefix, &broken[0].Key.ID, &id{broken[0].Key, kindRate}, time.Time{}))
+	server.Must(t, "SET", name, "nonsense")
+	if n := quotatest.Drain(s, broken, 10); n != 5 {
+		t.Errorf("%d passed, want the 5 of the local store", n)
+	}
+	if n := quotatest.Drain(s, sound, 10); n != 5 || s.Stats().Losses != 0 {
+		t.Errorf("%d passed; %d losses", n, s.Stats().Losses)
+	}
+}
+
+// Promise: a gateway that starts while Redis is down decides by itself, says so, and joins when Redis is there.
+func TestStartWithoutRedis(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	server.Stop()
+	address, err := ParseURL(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log logged
+	s, err := New(Options{Address: address, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if n := quotatest.Drain(s, limitsOf(1, quotatest.Slow(t, 5)), 10); n != 5 {
+		t.Errorf("%d passed, want 5", n)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return s.Stats().Up })
+	if n := strings.Count(log.String(), "redis is lost"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+}

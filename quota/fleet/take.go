@@ -1,0 +1,174 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/tenantgate/tenantgate/quota"
+)
+
+// Take implements [quota.Store]. With enough on lease of every limit it takes no lock, makes no round trip and allocates
+// nothing. Otherwise it asks Redis, for at most the timeout, together with all others that wait for the same limit.
+func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quota.Status) (allowed bool) {
+	out = out[:len(limits)]
+	if len(limits) == 0 {
+		return true
+	}
+	at := s.at(now)
+	if cost < 1 {
+		s.look(now, at, limits, out)
+		return true
+	}
+	var few [inline]*cell
+	cells := few[:]
+	if len(limits) > inline {
+		cells = make([]*cell, len(limits))
+	}
+	cells = cells[:len(limits)]
+	counted := false
+	for i := range limits {
+		l := &limits[i]
+		k := kindOf(l)
+		if k == kindNone {
+			out[i] = quota.Status{Remaining: quota.MaxRequests}
+			counted = counted || !l.Allowance.IsZero()
+			continue
+		}
+		counted = counted || k.allowance()
+		c := s.find(&id{l.Key, k})
+		if c == nil || !s.leased(k) {
+			s.putBack(cells[:i], limits, cost)
+			return s.ask(now, cost, limits, out)
+		}
+		left, ok := c.spend(at, price(k, cost))
+		if !ok {
+			s.putBack(cells[:i], limits, cost)
+			return s.ask(now, cost, limits, out)
+		}
+		cells[i] = c
+		if k == kindConcurrent {
+			c.used.Add(1)
+		}
+		if left <= c.low.Load() {
+			s.enqueue(c)
+		}
+		if k == kindRate {
+			l.Rate.Status(time.Duration(c.level.Load()-at), left, &out[i])
+		} else {
+			c.status(now, at, l, k, &out[i])
+		}
+	}
+	if counted {
+		s.count(now, cost, limits)
+	}
+	return true
+}
+
+// price is what a request costs of a limit: one slot, whatever the cost.
+func price(k kind, cost int64) int64 {
+	if k == kindConcurrent {
+		return 1
+	}
+	return cost
+}
+
+// putBack gives back what was spent from these cells; nil means nothing was.
+func (s *Store) putBack(cells []*cell, limits []quota.Limit, cost int64) {
+	for i, c := range cells {
+		if c == nil {
+			continue
+		}
+		k := kindOf(&limits[i])
+		if k == kindConcurrent {
+			c.used.Add(-1)
+		}
+		c.unspend(price(k, cost))
+	}
+}
+
+// look only reads.
+func (s *Store) look(now time.Time, at int64, limits []quota.Limit, out []quota.Status) {
+	for i := range limits {
+		k := kindOf(&limits[i])
+		var c *cell
+		if k != kindNone {
+			c = s.find(&id{limits[i].Key, k})
+		}
+		c.status(now, at, &limits[i], k, &out[i])
+	}
+}
+
+// count tells the local store of a request that Redis has admitted, because it is the local store that records what
+// tenants use of their allowances, and warns of it. As shadow limits they refuse nothing.
+func (s *Store) count(now time.Time, cost int64, limits []quota.Limit) {
+	var (
+		few  [inline]quota.Limit
+		out  [inline]quota.Status
+		list = few[:0]
+	)
+	for i := range limits {
+		if l := &limits[i]; !l.Allowance.IsZero() {
+			if len(list) == inline {
+				s.local.Take(now, cost, list, out[:])
+				list = list[:0]
+			}
+			list = append(list, quota.Limit{Name: l.Name, Key: l.Key, Tenant: l.Tenant, Allowance: l.Allowance, Shadow: true})
+		}
+	}
+	s.local.Take(now, cost, list, out[:])
+}
+
+// Release implements [quota.Store].
+func (s *Store) Release(limits []quota.Limit) {
+	for i := range limits {
+		l := &limits[i]
+		if kindOf(l) != kindConcurrent {
+			continue
+		}
+		c := s.find(&id{l.Key, kindConcurrent})
+		if c == nil || !c.release() {
+			// The slot was taken before this store was there.
+			s.local.Release(limits[i : i+1])
+			continue
+		}
+		if s.exact {
+			c.spare.Store(true)
+			s.enqueue(c)
+		}
+	}
+}
+
+// release gives back one slot, if one is taken: to the lease, unless it was taken without one.
+func (c *cell) release() bool {
+	for {
+		n := c.used.Load()
+		if n <= 0 {
+			return false
+		}
+		if c.used.CompareAndSwap(n, n-1) {
+			break
+		}
+	}
+	for {
+		n := c.owed.Load()
+		if n <= 0 {
+			break
+		}
+		if c.owed.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+	c.tokens.Add(1)
+	return true
+}
+
+// enqueue has a cell looked after in the background, soon. It never waits: when there is too much to do, the cell's next
+// request asks itself.
+func (s *Store) enqueue(c *cell) {
+	if c.queued.CompareAndSwap(false, true) {
+		select {
+		case s.fetch <- c:
+		default:
+			c.queued.Store(false)
+		}
+	}
+}
