@@ -1,8 +1,11 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/tenantgate/tenantgate/test/harness"
 )
 
 func planCommands(t *testing.T, c *cli) {
@@ -167,4 +170,50 @@ func statusCommands(t *testing.T, c *cli) {
 	c.ok(t, "tenant", "delete", "initech", "--force", "initech")
 	c.fails(t, 4, "not_found", "initech", "tenant", "show", "initech")
 	c.fails(t, 5, "state_conflict", "", "plan", "delete", "pro")
+}
+
+// Promise: a dry run of an import shows what would be created and what would change in what, as text and as JSON, and
+// changes nothing.
+func TestImportDryRun(t *testing.T) {
+	onEachBackend(t, func(t *testing.T, b backend) {
+		d := someTenants(upstreams{
+			production: &harness.Upstream{Address: "127.0.0.1:9001"}, dev: &harness.Upstream{Address: "127.0.0.1:9002"},
+			globex: &harness.Upstream{Address: "127.0.0.1:9003"},
+		})
+		b.load(t, d)
+		was := stateOf(t, b)
+		d.Tenants[0].Name = "Acme\x1b[2J Inc"
+		d.Tenants[0].Environments[1].Domains = []string{"dev.acme.test", "dev2.acme.test"}
+		d.Tenants[1].Environments[0].Upstreams = []string{"127.0.0.1:9004"}
+		d.Tenants = append(d.Tenants, tenant{Slug: "umbrella", Name: "U", Plan: "free"})
+		c := cliOn(t, b)
+		file := d.write(t, c.dir)
+		out := c.ok(t, "tenant", "import", file, "--dry-run")
+		contains(t, out, "~ tenant acme\n    name: Acme Corp → Acme\uFFFD[2J Inc\n", "+ domain acme/dev/dev2.acme.test\n",
+			"~ environment globex/production\n    upstreams: [\"127.0.0.1:9003\"] → [\"127.0.0.1:9004\"]\n",
+			"+ tenant umbrella\n", "+ environment umbrella/production\n", "would import")
+		if strings.Count(out, "\n+ ")+strings.Count("\n"+out, "\n~ ") != 5 {
+			t.Errorf("not just these five:\n%s", out)
+		}
+		var summary struct {
+			Differences []struct {
+				Action, Kind, Name string
+				Fields             []struct{ Name, Before, After string }
+			}
+			MoreDifferences int
+		}
+		if c.into(t, &summary, "tenant", "import", file, "--dry-run"); len(summary.Differences) != 5 || summary.MoreDifferences != 0 ||
+			summary.Differences[0].Action != "update" || summary.Differences[0].Fields[0].Before != "Acme Corp" {
+			t.Errorf("%+v", summary)
+		}
+		for n := range 1200 {
+			d.Tenants = append(d.Tenants, tenant{Slug: fmt.Sprintf("t%d", n), Name: "T", Plan: "free"})
+		}
+		if c.into(t, &summary, "tenant", "import", d.write(t, c.dir), "--dry-run"); len(summary.Differences) != 1000 || summary.MoreDifferences != 2*1200+5-1000 {
+			t.Errorf("%d differences and %d more", len(summary.Differences), summary.MoreDifferences)
+		}
+		if is := stateOf(t, b); is != was {
+			t.Errorf("the registry has changed: %+v, before %+v", is, was)
+		}
+	})
 }
