@@ -217,14 +217,22 @@ func (s *session) actor() string {
 	return "cli"
 }
 
-// text, list, flag, number and given read the flags of the command. A flag that the command does not have is a mistake
+// text, flag, number, version and given read the flags of the command. A flag that the command does not have is a mistake
 // of this program.
 func (s *session) text(name string) string    { return must(s.flags.GetString(name)) }
-func (s *session) list(name string) []string  { return must(s.flags.GetStringArray(name)) }
 func (s *session) flag(name string) bool      { return must(s.flags.GetBool(name)) }
 func (s *session) number(name string) int     { return must(s.flags.GetInt(name)) }
 func (s *session) version() int64             { return must(s.flags.GetInt64("version")) }
 func (s *session) given(names ...string) bool { return anyChanged(s.flags, names) }
+
+// list reads a flag that can be given several times. Not by GetStringArray, which loses one that is given as "".
+func (s *session) list(name string) []string {
+	v, ok := s.flags.Lookup(name).Value.(pflag.SliceValue)
+	if !ok {
+		panic("--" + name + " is no list")
+	}
+	return v.GetSlice()
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -162,9 +163,7 @@ func (s *session) past(name string) (time.Time, error) {
 
 // badFlag is a bad value of a flag.
 func badFlag(name, format string, args ...any) error {
-	e, _ := usage(format, args...).(*commandError) // it always is one
-	e.exit, e.code, e.field, e.text = exitInvalid, registry.CodeInvalid, "--"+name, "--"+name+": "+e.text
-	return e
+	return &commandError{exit: exitInvalid, code: registry.CodeInvalid, field: "--" + name, text: "--" + name + ": " + fmt.Sprintf(format, args...)}
 }
 
 // quotaText is quotas on one line.

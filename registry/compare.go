@@ -159,24 +159,8 @@ func over(to *string, given string) {
 
 // differences names the fields in which two records differ.
 func (r *tenantRecord) differences(o *tenantRecord) (fields []string) {
-	for _, f := range []struct {
-		name string
-		same bool
-	}{
-		{"slug", r.slug == o.slug},
-		{"name", r.name == o.name},
-		{"plan", r.plan == o.plan},
-		{"status", r.status == o.status},
-		{"isolationLevel", r.isolation == o.isolation},
-		{"subscriptionExpiresAt", r.expires == o.expires},
-		{"quotas", r.quotas == o.quotas},
-		{"upstreams", r.upstreams == o.upstreams},
-		{"metadata", r.metadata == o.metadata},
-		{"securityPolicy", r.policy == o.policy},
-	} {
-		if !f.same {
-			fields = append(fields, f.name)
-		}
+	for _, d := range changed(r.shown(), o.shown()) {
+		fields = append(fields, d.Name)
 	}
 	return fields
 }

@@ -39,9 +39,16 @@ func (r *planRecord) shown() []field {
 
 func (r *tenantRecord) shown() []field {
 	return []field{
-		{"slug", r.slug}, {"name", r.name}, {"plan", r.plan}, {"status", r.status}, {"isolationLevel", r.isolation},
-		{"subscriptionExpiresAt", r.expires}, {"quotas", quotasText(r.quotas)}, {"upstreams", r.upstreams},
-		{"metadata", r.metadata}, {"securityPolicy", r.policy},
+		{"slug", r.slug},
+		{"name", r.name},
+		{"plan", r.plan},
+		{"status", r.status},
+		{"isolationLevel", r.isolation},
+		{"subscriptionExpiresAt", r.expires},
+		{"quotas", quotasText(r.quotas)},
+		{"upstreams", r.upstreams},
+		{"metadata", r.metadata},
+		{"securityPolicy", r.policy},
 	}
 }
 
@@ -51,8 +58,15 @@ func (r *environmentRecord) shown() []field {
 		isDefault = "true"
 	}
 	return []field{
-		{"slug", r.slug}, {"name", r.name}, {"type", r.kind}, {"isDefault", isDefault}, {"status", r.status}, {"region", r.region},
-		{"quotas", quotasText(r.quotas)}, {"upstreams", r.upstreams}, {"metadata", r.metadata},
+		{"slug", r.slug},
+		{"name", r.name},
+		{"type", r.kind},
+		{"isDefault", isDefault},
+		{"status", r.status},
+		{"region", r.region},
+		{"quotas", quotasText(r.quotas)},
+		{"upstreams", r.upstreams},
+		{"metadata", r.metadata},
 	}
 }
 

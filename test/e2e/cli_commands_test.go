@@ -182,14 +182,14 @@ func TestImportDryRun(t *testing.T) {
 		})
 		b.load(t, d)
 		was := stateOf(t, b)
-		d.Tenants[0].Name = "Acme\x1b[2J Inc"
+		d.Tenants[0].Name = "Acme\u202e Inc"
 		d.Tenants[0].Environments[1].Domains = []string{"dev.acme.test", "dev2.acme.test"}
 		d.Tenants[1].Environments[0].Upstreams = []string{"127.0.0.1:9004"}
 		d.Tenants = append(d.Tenants, tenant{Slug: "umbrella", Name: "U", Plan: "free"})
 		c := cliOn(t, b)
 		file := d.write(t, c.dir)
 		out := c.ok(t, "tenant", "import", file, "--dry-run")
-		contains(t, out, "~ tenant acme\n    name: Acme Corp → Acme\uFFFD[2J Inc\n", "+ domain acme/dev/dev2.acme.test\n",
+		contains(t, out, "~ tenant acme\n    name: Acme Corp → Acme\uFFFD Inc\n", "+ domain acme/dev/dev2.acme.test\n",
 			"~ environment globex/production\n    upstreams: [\"127.0.0.1:9003\"] → [\"127.0.0.1:9004\"]\n",
 			"+ tenant umbrella\n", "+ environment umbrella/production\n", "would import")
 		if strings.Count(out, "\n+ ")+strings.Count("\n"+out, "\n~ ") != 5 {
