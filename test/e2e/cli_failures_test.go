@@ -31,7 +31,7 @@ func TestCommandLineBadInput(t *testing.T) {
 		{2, "invalid", "slug", []string{"tenant", "create", "a.b"}},
 		{2, "invalid", "slug", []string{"tenant", "create", "käse"}},
 		{2, "invalid", "slug", []string{"tenant", "create", acmeID}},
-		{2, "invalid", "slug", []string{"tenant", "create", strings.Repeat("a", 64)}},
+		{2, "too_long", "slug", []string{"tenant", "create", strings.Repeat("a", 64)}},
 		{2, "invalid", "slug", []string{"tenant", "create", ""}},
 		{5, "duplicate", "slug", []string{"tenant", "create", "acme"}},
 		{2, "invalid", "id", []string{"tenant", "create", "x", "--id", "17"}},
