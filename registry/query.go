@@ -44,11 +44,18 @@ func (s *Store) queryOn(ctx context.Context, on querier, each rowsFunc, query st
 	return readRows(rows, err, each)
 }
 
-func readRows(rows *sql.Rows, err error, each rowsFunc) error {
-	if err != nil {
-		return err
+func readRows(rows *sql.Rows, asked error, each rowsFunc) (err error) {
+	if asked != nil {
+		return asked
 	}
 	defer rows.Close()
+	defer func() {
+		if p := recover(); p == error(errShortRow) {
+			err = nonsense(p)
+		} else if p != nil {
+			panic(p)
+		}
+	}()
 	for rows.Next() {
 		if err := each(rows); err != nil {
 			return err
