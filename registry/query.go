@@ -50,7 +50,7 @@ func readRows(rows *sql.Rows, asked error, each rowsFunc) (err error) {
 	}
 	defer rows.Close()
 	defer func() {
-		if p := recover(); p == error(errShortRow) {
+		if p := recover(); p == errShortRow {
 			err = nonsense(p)
 		} else if p != nil {
 			panic(p)
