@@ -31,6 +31,16 @@ func TestExportAfterChanges(t *testing.T) {
 			if report := importText(t, s, text); report.Changed() || dump(t, s) != before {
 				t.Errorf("importing the export changed something: %+v", report)
 			}
+			for _, slug := range allText(t, s, `SELECT slug FROM sys_organization`) { // gone, and imported again under the same ids
+				run(t, s, `UPDATE sys_organization SET status = 'archived' WHERE slug = ?1`, slug)
+				if err := s.DestroyTenant(t.Context(), operator, slug, 0, slug); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if importText(t, s, text); export(t, s) != text {
+				t.Errorf("first\n%s\nthen\n%s", text, export(t, s))
+			}
+			sound(t, s)
 			other := migrated(t, backends()[0].open(t))
 			if importText(t, other, text); export(t, other) != text {
 				t.Errorf("first\n%s\nthen\n%s", text, export(t, other))
