@@ -138,7 +138,7 @@ func TestLifecycleCrash(t *testing.T) {
 	s := migrated(t, Options{URL: url})
 	begin, rounds, seen := time.Now(), 0, map[string]bool{}
 	chance := rand.New(rand.NewPCG(7, 7))
-	for ; len(seen) < 1000 && time.Since(begin) < 20*time.Second; rounds++ {
+	for ; len(seen) < 1000 && time.Since(begin) < 10*time.Second; rounds++ {
 		acknowledged := make(chan []string)
 		writers := 2 // in each other's way
 		for i := range writers {
@@ -185,7 +185,7 @@ func TestLifecycleCrash(t *testing.T) {
 	if len(seen) > 0 {
 		t.Errorf("%d changes were acknowledged and are not there", len(seen))
 	}
-	n := one[int](t, s, `SELECT count(DISTINCT request_id) FROM sys_audit_log`) // a thousand, or what 20 s are enough for
+	n := one[int](t, s, `SELECT count(DISTINCT request_id) FROM sys_audit_log`) // a thousand, or what 10 s are enough for
 	if n == 0 {
 		t.Error("nothing was changed")
 	}

@@ -55,7 +55,7 @@ func TestExportAfterChanges(t *testing.T) {
 func TestImportWithChanges(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, s *Store) {
-		const rounds = 12
+		const rounds = 6
 		importText(t, s, `{"tenants": [{"slug": "kept", "name": "0", "metadata": {"import": "0"}}]}`)
 		kept := must(s.GetTenant(t.Context(), "kept"))(t)
 		var wg sync.WaitGroup
