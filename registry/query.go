@@ -50,7 +50,8 @@ func readRows(rows *sql.Rows, asked error, each rowsFunc) (err error) {
 	}
 	defer rows.Close()
 	defer func() {
-		if p := recover(); p == errShortRow {
+		p := recover()
+		if failed, ok := p.(error); ok && errors.Is(failed, errShortRow) {
 			err = nonsense(p)
 		} else if p != nil {
 			panic(p)
