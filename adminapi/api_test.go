@@ -215,6 +215,39 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Promise: an application reports what it uses of a quota that it owns, and asks before it uses more; the answer says
+// whether the quota holds, and which does not.
+func TestApplicationQuotas(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "POST", "/tenants", `{"slug": "acme", "quotas": {"maxUsers": 10}}`)
+	w.want(201, "POST", "/tenants/acme/environments", `{"slug": "dev", "quotas": {"maxUsers": 3}}`)
+	ask := func(path, body string) registry.QuotaResult {
+		t.Helper()
+		return into[registry.QuotaResult](t, w.want(200, "POST", "/tenants/acme/usage"+path, body))
+	}
+	for _, test := range []struct {
+		path, body string
+		want       registry.QuotaResult
+	}{
+		{"", `{"metric": "maxUsers", "used": 8, "environment": "production"}`, registry.QuotaResult{Allowed: true, CurrentUsage: 8, Limit: 10}},
+		{"/check", `{"metric": "maxUsers", "used": 2, "environment": "production"}`, registry.QuotaResult{Allowed: true, CurrentUsage: 8, Limit: 10}},
+		{"/check", `{"metric": "maxUsers", "used": 3, "environment": "production"}`, registry.QuotaResult{ExceededQuota: "maxUsers", CurrentUsage: 8, Limit: 10}},
+		{"/check", `{"metric": "maxUsers", "used": 4, "environment": "dev"}`, registry.QuotaResult{ExceededQuota: "maxUsers"}},
+		{"", `{"metric": "maxUsers", "used": 11, "environment": "production"}`, registry.QuotaResult{ExceededQuota: "maxUsers", CurrentUsage: 11, Limit: 10}},
+		{"/check", `{"metric": "maxObjects", "used": 1000000}`, registry.QuotaResult{Allowed: true}},
+	} {
+		got := ask(test.path, test.body)
+		if got.Allowed != test.want.Allowed || got.ExceededQuota != test.want.ExceededQuota || (got.Message == "") != got.Allowed ||
+			test.want.Limit != 0 && (got.CurrentUsage != test.want.CurrentUsage || got.Limit != test.want.Limit) {
+			t.Errorf("POST usage%s %s: %+v, want %+v", test.path, test.body, got, test.want)
+		}
+	}
+	u := into[adminapi.Usage](t, w.want(200, "GET", "/tenants/acme/usage", ""))
+	if len(u.Resources) != 1 || u.Resources[0].Used != 11 {
+		t.Errorf("only what was reported is kept: %+v", u.Resources)
+	}
+}
+
 // Promise: a host name is claimed, proved or vouched for, moved and removed; a claim says how to prove it.
 func TestDomains(t *testing.T) {
 	w := newWorld(t)

@@ -27,7 +27,7 @@ type route struct {
 
 // writes reports whether the route can change the registry.
 func (r *route) writes() bool {
-	return r.method != http.MethodGet && r.path != purgePath && r.answer != "Explanation"
+	return r.method != http.MethodGet && r.path != purgePath && r.path != checkPath && r.answer != "Explanation"
 }
 
 const (
@@ -38,6 +38,7 @@ const (
 	keyPath         = environmentPath + "/api-keys/{key}"
 	planPath        = "/tenants/_plans/{plan}"
 	purgePath       = "/tenants/_cache/purge"
+	checkPath       = tenantPath + "/usage/check"
 )
 
 // The query parameters that several routes have.
@@ -73,6 +74,14 @@ func recordRoutes() []route {
 		{method: http.MethodGet, path: tenantPath + "/aliases", serve: listTenantAliases, summary: "List former slugs of a tenant", answer: "AliasList"},
 		{method: http.MethodDelete, path: tenantPath + "/aliases/{alias}", serve: deleteTenantAlias, summary: "End a former slug of a tenant", status: http.StatusNoContent},
 		{method: http.MethodGet, path: tenantPath + "/usage", serve: getUsage, summary: "Show limits and what is spent of them", answer: "Usage"},
+		{
+			method: http.MethodPost, path: tenantPath + "/usage", serve: reportUsage, body: "ResourceUsage", answer: "QuotaEnforcementResult",
+			summary: "Report what an application uses of a quota that it owns",
+		},
+		{
+			method: http.MethodPost, path: checkPath, serve: checkUsage, body: "ResourceUsage", answer: "QuotaEnforcementResult",
+			summary: "Ask whether an application may use so much more",
+		},
 		{
 			method: http.MethodGet, path: tenantPath + "/audit", serve: listTenantAudit, summary: "List the audit log of a tenant, the newest first",
 			params: auditParams, answer: "AuditList",

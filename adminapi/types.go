@@ -256,3 +256,13 @@ type LimitUsage struct {
 	// ResetSeconds is when all of it can be used again; nil where that is not known.
 	ResetSeconds *int64 `json:"resetSeconds,omitempty"`
 }
+
+// ResourceUsageRequest is what an application says that it uses of a quota that it owns, or asks whether it may use.
+type ResourceUsageRequest struct {
+	// Metric is one of [registry.ResourceMetrics].
+	Metric string `json:"metric"`
+	// Used is the value, or how much more is wanted: from 0 to [registry.MaxQuota].
+	Used int64 `json:"used"`
+	// Environment is an id or a slug; empty for the tenant as a whole.
+	Environment string `json:"environment,omitempty"`
+}

@@ -3,6 +3,8 @@ package adminapi
 import (
 	"context"
 	"encoding/base64"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -13,6 +15,8 @@ import (
 type usage interface {
 	ListUsage(ctx context.Context, q registry.UsageQuery) ([]registry.UsageRow, error)
 	ResourceUsage(ctx context.Context, tenant uuid.UUID) ([]registry.TenantUsage, error)
+	ReportUsage(ctx context.Context, u registry.ResourceUsage) (registry.QuotaResult, error)
+	CheckUsage(ctx context.Context, u registry.ResourceUsage) (registry.QuotaResult, error)
 }
 
 // maxUsageCursor is longer than any position in the list, in bytes.
@@ -67,4 +71,50 @@ func listUsage(ctx context.Context, c *call) (answer, error) {
 		rows = []registry.UsageRow{}
 	}
 	return list(rows, next, err)
+}
+
+// reportUsage records what an application uses of a quota that it owns.
+func reportUsage(ctx context.Context, c *call) (answer, error) {
+	return c.enforce(ctx, c.Store.ReportUsage)
+}
+
+// checkUsage says whether an application may use so much more, and records nothing.
+func checkUsage(ctx context.Context, c *call) (answer, error) {
+	return c.enforce(ctx, c.Store.CheckUsage)
+}
+
+// enforce reads what an application says of a resource and answers whether its quota holds.
+func (c *call) enforce(ctx context.Context, ask func(context.Context, registry.ResourceUsage) (registry.QuotaResult, error)) (answer, error) {
+	var u registry.ResourceUsage
+	var environment string
+	used := int64(-1)
+	err := decode(c.body, fields{
+		"metric": text(&u.Metric), "used": whole(&used, 0, registry.MaxQuota), "environment": text(&environment),
+	})
+	switch {
+	case err != nil:
+		return answer{}, err
+	case !slices.Contains(registry.ResourceMetrics(), u.Metric):
+		return answer{}, invalid("metric", "must be one of %s", strings.Join(registry.ResourceMetrics(), ", "))
+	case used < 0:
+		return answer{}, invalid("used", "is missing")
+	}
+	u.Used = used
+	t, err := c.Store.GetTenant(ctx, c.PathValue("tenant"))
+	if err != nil {
+		return answer{}, err
+	}
+	u.Tenant = t.ID
+	if environment != "" {
+		e, err := c.Store.GetEnvironment(ctx, t.ID.String(), environment)
+		if err != nil {
+			return answer{}, err
+		}
+		u.Environment = e.ID
+	}
+	result, err := ask(ctx, u)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{body: result}, nil
 }

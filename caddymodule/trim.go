@@ -13,8 +13,8 @@ const (
 	changesKept = 24 * time.Hour
 )
 
-// trim keeps the registry small: the change log, former slugs that have expired, and the audit log of tenants that say how
-// long theirs is to be kept (metadata compliance.auditRetentionDays); that of others is kept for ever.
+// trim keeps the registry small: the change log, former slugs that have expired, old usage, and the audit log of tenants
+// that say how long theirs is to be kept (metadata compliance.auditRetentionDays); that of others is kept for ever.
 func (rt *runtime) trim() {
 	ticker := time.NewTicker(trimInterval)
 	defer ticker.Stop()
@@ -40,5 +40,6 @@ func (s *storeSwitch) trim(ctx context.Context, now time.Time) error {
 	_, changes := st.store.TrimChanges(ctx, now.Add(-changesKept))
 	_, aliases := st.store.TrimAliases(ctx, now)
 	_, audit := st.store.TrimAudit(ctx, now, 0)
-	return errors.Join(changes, aliases, audit)
+	usage := st.store.TrimUsage(ctx, now.Add(-usageDays), now.Add(-usageMonths))
+	return errors.Join(changes, aliases, audit, usage)
 }

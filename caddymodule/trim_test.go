@@ -8,7 +8,8 @@ import (
 )
 
 // TestTrim keeps the promise that a gateway removes from the registry what has served its time, and nothing else: old rows
-// of the change log, former slugs that have expired, and audit rows where a tenant says how long they are kept.
+// of the change log, former slugs that have expired, old usage by day, and audit rows
+// where a tenant says how long they are kept.
 func TestTrim(t *testing.T) {
 	store, err := registry.Open(registry.Options{URL: "file:" + t.TempDir() + "/tenants.db"})
 	if err != nil {
@@ -48,6 +49,25 @@ func TestTrim(t *testing.T) {
 		}
 		return changes.Oldest
 	}
+	tenant, err := store.GetTenant(t.Context(), "long")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := registry.UsageRecord{UsageAccount: registry.UsageAccount{Tenant: tenant.ID, Day: time.Now().AddDate(-1, 0, 0)}, Used: 7}
+	if err := store.SaveUsage(t.Context(), "node", []registry.UsageRecord{used}); err != nil {
+		t.Fatal(err)
+	}
+	days := func() int {
+		t.Helper()
+		usage, err := store.ListUsage(t.Context(), registry.UsageQuery{Period: registry.UsageByDay})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(usage)
+	}
+	if days() != 1 {
+		t.Fatalf("%d days of usage", days())
+	}
 	before := oldest()
 	if err := s.trim(t.Context(), time.Now()); err != nil || audit("short") == 0 || audit("long") == 0 || oldest() != before {
 		t.Fatalf("what is new was trimmed: %v", err)
@@ -57,6 +77,9 @@ func TestTrim(t *testing.T) {
 	}
 	if audit("short") != 0 || audit("long") == 0 || oldest() == before {
 		t.Errorf("after two days: %d and %d audit rows, the change log begins at %d", audit("short"), audit("long"), oldest())
+	}
+	if days() != 0 {
+		t.Error("last year's usage is still kept by day")
 	}
 	if err := (&storeSwitch{}).trim(t.Context(), time.Now()); err != nil {
 		t.Errorf("without a store: %v", err)

@@ -146,16 +146,6 @@ func (s *storeSwitch) SaveUsage(ctx context.Context, node string, records []regi
 	return st.store.SaveUsage(ctx, node, records)
 }
 
-// trimUsage puts old days of usage together to months.
-func (s *storeSwitch) trimUsage(ctx context.Context, now time.Time) error {
-	st := s.acquire()
-	if st == nil {
-		return registry.ErrUnavailable
-	}
-	defer st.release()
-	return st.store.TrimUsage(ctx, now.Add(-usageDays), now.Add(-usageMonths))
-}
-
 // newNodeName returns a name that no gateway has had.
 func newNodeName() string { return uuid.Must(uuid.NewRandom()).String() }
 

@@ -105,8 +105,10 @@ func (k *NewAPIKey) check(now time.Time) error {
 		}
 	}
 	if own != (Quotas{}) {
-		return &FieldError{Field: "quotas", Code: CodeInvalid,
-			Message: "a key has only apiRateLimit, burst, maxApiCallsPerDay, maxApiCallsPerMonth and maxConcurrentRequests"}
+		return &FieldError{
+			Field: "quotas", Code: CodeInvalid,
+			Message: "a key has only apiRateLimit, burst, maxApiCallsPerDay, maxApiCallsPerMonth and maxConcurrentRequests",
+		}
 	}
 	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) {
 		return &FieldError{Field: "expiresAt", Code: CodeInvalid, Message: "is in the past"}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -140,20 +141,37 @@ const RetentionKey = "compliance.auditRetentionDays"
 // maxRetention is a hundred years, in days.
 const maxRetention = 36500
 
+// retention reads the value of [RetentionKey]; false where it is no number of days.
+func retention(text string) (days int, ok bool) {
+	days, err := strconv.Atoi(text)
+	return days, err == nil && days >= 1 && days <= maxRetention && strconv.Itoa(days) == text
+}
+
 // checkRetention returns an error for a retention that is none.
 func checkRetention(metadata map[string]string) error {
-	text, ok := metadata[RetentionKey]
-	if !ok {
-		return nil
-	}
-	if days, err := strconv.Atoi(text); err != nil || days < 1 || days > maxRetention || strconv.Itoa(days) != text {
+	text, said := metadata[RetentionKey]
+	if _, ok := retention(text); said && !ok {
 		return &FieldError{Field: "metadata[" + quoted(RetentionKey) + "]", Code: CodeInvalid, Message: "must be a number of days from \"1\" to \"36500\""}
 	}
 	return nil
 }
 
-// trimAtOnce is how many rows one statement removes, so that other writers get their turn.
+// trimAtOnce is how many rows one statement removes, so that other writers get their turn, and of how many tenants.
 const trimAtOnce = 1000
+
+const (
+	// said is what a tenant says, as text; a text that is no number of days has another text as a number.
+	said = `CAST(metadata->>'$."` + RetentionKey + `"' AS TEXT)`
+	// selectRetentions takes the id to begin after and the limit.
+	selectRetentions = `SELECT id, ` + said + ` FROM sys_organization WHERE id > ?1 AND metadata LIKE '%"` + RetentionKey + `"%' ORDER BY id LIMIT ?2`
+	// deleteAuditOf takes a JSON array of tenants' ids and bounds, and how many rows at once.
+	deleteAuditOf = `DELETE FROM sys_audit_log WHERE seq IN
+ (SELECT a.seq FROM json_each(?1) j CROSS JOIN sys_audit_log a ON a.organization_id = j.value->>0 AND a.at < j.value->>1 LIMIT ?2)`
+	// deleteAuditRest takes a bound and how many rows at once. What a tenant says has priority, whatever it is.
+	deleteAuditRest = `DELETE FROM sys_audit_log WHERE seq IN (SELECT a.seq FROM sys_audit_log a WHERE a.at < ?1 AND NOT EXISTS
+ (SELECT 1 FROM sys_organization WHERE id = a.organization_id AND metadata LIKE '%"` + RetentionKey + `"%'
+   AND CAST(CAST(` + said + ` AS INTEGER) AS TEXT) = ` + said + ` AND CAST(` + said + ` AS INTEGER) BETWEEN 1 AND 36500) LIMIT ?2)`
+)
 
 // TrimAudit removes the rows of the audit log that are older than their tenant's [RetentionKey] says, and of tenants that
 // do not say it, or are gone, and rows of no tenant, those that are older than keep; 0 keeps these for ever. A retention
@@ -163,33 +181,53 @@ func (s *Store) TrimAudit(ctx context.Context, now time.Time, keep time.Duration
 	if err := s.migrated(); err != nil {
 		return 0, err
 	}
-	rest := ""
-	if keep > 0 {
-		rest = formatTime(now.Add(-keep))
-	}
 	var n int64
-	for {
-		r, err := s.exec(ctx, deleteAudit, formatTime(now), rest, int64(trimAtOnce))
+	for after := ""; ; {
+		var bounds [][2]string
+		count := 0
+		err := s.query(ctx, func(rows *sql.Rows) error {
+			var id string
+			var text sql.NullString
+			if err := rows.Scan(&id, &text); err != nil {
+				return err
+			}
+			after = id
+			count++
+			if days, ok := retention(text.String); ok {
+				bounds = append(bounds, [2]string{id, formatTime(now.UTC().AddDate(0, 0, -days))})
+			}
+			return nil
+		}, selectRetentions, after, int64(trimAtOnce))
+		if err == nil && len(bounds) > 0 {
+			err = s.trim(ctx, &n, deleteAuditOf, mustJSON(bounds))
+		}
 		if err != nil {
 			return n, err
 		}
+		if count < trimAtOnce {
+			break
+		}
+	}
+	if keep <= 0 {
+		return n, nil
+	}
+	err := s.trim(ctx, &n, deleteAuditRest, formatTime(now.Add(-keep)))
+	return n, err
+}
+
+// trim removes rows until there are none left, and adds up how many.
+func (s *Store) trim(ctx context.Context, n *int64, statement, bound string) error {
+	for {
+		r, err := s.exec(ctx, statement, bound, int64(trimAtOnce))
+		if err != nil {
+			return err
+		}
 		m, err := r.RowsAffected()
 		if err != nil {
-			return n, s.classify(err)
+			return s.classify(err)
 		}
-		if n += m; m < trimAtOnce {
-			return n, nil
+		if *n += m; m < trimAtOnce {
+			return nil
 		}
 	}
 }
-
-// deleteAudit takes the time, the bound of rows without a retention ("" for none), and how many rows at once. A text that
-// is no number of days has another text as a number.
-const deleteAudit = `WITH said (id, days) AS MATERIALIZED
- (SELECT id, metadata->>'$."` + RetentionKey + `"' FROM sys_organization WHERE metadata LIKE '%"` + RetentionKey + `"%'),
- bound (id, at) AS MATERIALIZED
- (SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-' || CAST(days AS INTEGER) || ' days') FROM said
-   WHERE CAST(CAST(days AS INTEGER) AS TEXT) = CAST(days AS TEXT) AND CAST(days AS INTEGER) BETWEEN 1 AND 36500)
-DELETE FROM sys_audit_log WHERE seq IN
- (SELECT seq FROM sys_audit_log a LEFT JOIN bound b ON b.id = a.organization_id
-   WHERE a.at < coalesce(b.at, ?2) LIMIT ?3)`

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,15 +37,15 @@ func startDeafProxy(t *testing.T, target string) *deafProxy {
 			if err != nil {
 				return
 			}
-			go p.serve(client, target)
+			go p.serve(t.Context(), client, target)
 		}
 	}()
 	return p
 }
 
-func (p *deafProxy) serve(client net.Conn, target string) {
+func (p *deafProxy) serve(ctx context.Context, client net.Conn, target string) {
 	defer client.Close()
-	server, err := net.Dial("tcp", target)
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return
 	}

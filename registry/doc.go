@@ -4,7 +4,8 @@
 // A [Store] speaks to one registry. It answers two questions of the data plane: which tenant and environment a
 // [Reference] means ([Store.Resolve], giving an immutable [Resolved] snapshot), and what has changed since
 // ([Store.Changes]). Every write by any writer adds a row to sys_change by trigger; gateways poll it and drop what it
-// touches. [Store.ImportFile] and [Store.Export] bring tenants in and out as JSON.
+// touches. [Store.ImportFile] and [Store.Export] bring tenants in and out as JSON. For operators there are changes and
+// lists of tenants, environments, plans, members, API keys and sessions: see Changes below.
 //
 //	store, err := registry.Open(registry.Options{URL: "file:tenants.db"})
 //	...
@@ -28,6 +29,25 @@
 // Each call has a timeout, and each error that says nothing about the data wraps [ErrUnavailable]: a registry that is
 // down, hangs, refuses the token or answers nonsense never looks like one without the tenant. [NotFoundError] is a
 // registry's answer.
+//
+// # Changes
+//
+// A change such as [Store.CreateTenant], [Store.UpdateEnvironment] or [Store.RevokeAPIKey] names its [Actor] and, where
+// it wants to be sure, the version that it has read: a stale one is a [ConflictError], and of several writers with one
+// version one gets in. Without a version it is decided anew on whatever there is, so that no writer undoes what another
+// one has just done. [Action] is the state machine of tenants and environments, in one table. What is refused is
+// refused as a whole, with a stable [Code]; a [FieldError] says in its Field which value it is about.
+//
+// Each change is one INSERT into sys_operation, whose trigger writes all of it together with its rows in the audit log
+// ([Store.ListAudit]), or nothing: a process that is killed, or a connection that is cut, leaves no half of it. Where
+// the answer of a server is lost, the change is sent again under the same id, which the server does only once. When it
+// stays unknown whether a change was made, the error says so and wraps [ErrUnavailable]; an [Idempotency] key makes it
+// safe to ask for a creation again. [Store.CheckInvariants] looks for what no writer can leave behind.
+//
+// Lists come in parts: their cursors go by the key of the last record, so that a part costs the same wherever it is and
+// nothing is missing or comes twice while others write.
+//
+// [Store.TrimAudit], [Store.TrimAliases] and [Store.TrimChanges] keep what grows small; a gateway calls them now and then.
 //
 // # Writers
 //

@@ -62,11 +62,12 @@ func orphanOf(table, name, column, owner string) string {
 }
 
 // auditAhead finds records that are older than the last row of the audit log about them says: a change that is told and
-// was not made. That a change was made and is not told shows only to one who knows all writers.
+// was not made. A record that was made anew since, under the same id, counts its versions from the beginning. That a
+// change was made and is not told shows only to one who knows all writers.
 func auditAhead(table, column, action string) string {
 	return `SELECT t.slug, a.detail->>'$.version' AS told FROM sys_audit_log a JOIN ` + table + ` t ON t.id = a.` + column + `
  WHERE a.seq IN (SELECT max(seq) FROM sys_audit_log WHERE action >= '` + action + `' AND action < '` + action[:len(action)-1] + `/'
-   AND organization_id IS NOT NULL GROUP BY ` + column + `) AND told > t.version`
+   AND organization_id IS NOT NULL GROUP BY ` + column + `) AND told > t.version AND t.created_at <= a.at`
 }
 
 // CheckInvariants looks for what no writer can leave behind while the schema's triggers and checks are on: a tenant

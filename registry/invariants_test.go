@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,7 @@ func TestCheckInvariantsSound(t *testing.T) {
 // Promise: whatever breaks an invariant, with triggers and foreign keys off, is found and named.
 func TestCheckInvariantsBroken(t *testing.T) {
 	t.Parallel()
+	base := withoutTriggers(t)
 	const gone = `'0190a000-0000-7000-8000-0000000000ff'`
 	for _, test := range []struct{ statement, want string }{
 		{`UPDATE sys_environment SET is_default = 0 WHERE id = '` + idAcmeProd + `'`, "tenant acme has 0 default environments, not one"},
@@ -64,18 +66,17 @@ func TestCheckInvariantsBroken(t *testing.T) {
 		{`INSERT INTO sys_audit_log (actor, action, organization_id, detail) VALUES ('x', 'organization.update', '` + idAcme + `', '{"version": 99}')`, "the audit log has a later version of tenant acme: 99"},
 		{`INSERT INTO sys_audit_log (actor, action, organization_id, environment_id, detail) VALUES ('x', 'environment.update', '` + idAcme + `', '` + idAcmeDev + `', '{"version": 99}')`, "the audit log has a later version of environment dev: 99"},
 	} {
-		s := migrated(t, Options{URL: "file:" + t.TempDir() + "/registry.db", MaxOpenConns: 2})
-		logWorld(t, s)
+		path := t.TempDir() + "/registry.db"
+		if err := os.WriteFile(path, base, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := opened(t, Options{URL: "file:" + path})
+		s.ready.Store(true)
 		conn, err := s.write.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		triggers := allText(t, s, `SELECT name FROM sqlite_master WHERE type = 'trigger'`)
-		statements := []string{`PRAGMA foreign_keys = 0`}
-		for _, name := range triggers {
-			statements = append(statements, `DROP TRIGGER `+name)
-		}
-		for _, statement := range append(statements, test.statement) {
+		for _, statement := range []string{`PRAGMA foreign_keys = 0`, test.statement} {
 			if _, err := conn.ExecContext(t.Context(), statement); err != nil {
 				t.Fatalf("%s: %v", statement, err)
 			}
@@ -86,4 +87,29 @@ func TestCheckInvariantsBroken(t *testing.T) {
 			t.Errorf("%s: %v, found %q", test.statement, err, found)
 		}
 	}
+}
+
+// withoutTriggers returns the file of a registry with records of all kinds and no triggers.
+func withoutTriggers(t *testing.T) []byte {
+	t.Helper()
+	path := t.TempDir() + "/base.db"
+	s, err := Open(Options{URL: "file:" + path})
+	if err == nil {
+		err = s.Migrate(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	logWorld(t, s)
+	for _, name := range allText(t, s, `SELECT name FROM sqlite_master WHERE type = 'trigger'`) {
+		run(t, s, `DROP TRIGGER `+name)
+	}
+	if err := s.Close(); err != nil { // writes everything into the file itself
+		t.Fatal(err)
+	}
+	base, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base
 }

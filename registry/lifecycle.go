@@ -115,8 +115,10 @@ func step(what string, action Action, from Status, tenant bool) (Status, error) 
 			possible = append(possible, string(t.action))
 		}
 	}
-	return "", &ConflictError{Code: CodeStateConflict,
-		Message: fmt.Sprintf("%s is %s: it cannot %s; possible are %s", what, from, action, strings.Join(possible, ", "))}
+	return "", &ConflictError{
+		Code:    CodeStateConflict,
+		Message: fmt.Sprintf("%s is %s: it cannot %s; possible are %s", what, from, action, strings.Join(possible, ", ")),
+	}
 }
 
 // forced returns an error unless force repeats the slug.

@@ -213,7 +213,8 @@ func (s *Store) ListEnvironments(ctx context.Context, tenant string, f Environme
 		name, column, value string
 		check               func(string) error
 	}{
-		{"status", "status", string(f.Status), oneOf(environmentStatuses)}, {"type", "type", string(f.Type), oneOf(environmentTypes)},
+		{"status", "status", string(f.Status), oneOf(environmentStatuses)},
+		{"type", "type", string(f.Type), oneOf(environmentTypes)},
 		{"region", "e.region", f.Region, checkToken(maxRegion)},
 	} {
 		if filter.value == "" {

@@ -55,7 +55,7 @@ func TestListTenantsWhileOthersWrite(t *testing.T) {
 				}
 			}
 		})
-		for _, limit := range []int{0, 97, MaxPage} {
+		for _, limit := range []int{0, MaxPage} {
 			n, last := 0, ""
 			for _, slug := range tenantSlugsOf(t, s, TenantFilter{Page: Page{Limit: limit}}) {
 				if slug <= last {

@@ -44,11 +44,19 @@ func (s *Store) queryOn(ctx context.Context, on querier, each rowsFunc, query st
 	return readRows(rows, err, each)
 }
 
-func readRows(rows *sql.Rows, err error, each rowsFunc) error {
-	if err != nil {
-		return err
+func readRows(rows *sql.Rows, asked error, each rowsFunc) (err error) {
+	if asked != nil {
+		return asked
 	}
 	defer rows.Close()
+	defer func() {
+		p := recover()
+		if failed, ok := p.(error); ok && errors.Is(failed, errShortRow) {
+			err = nonsense(p)
+		} else if p != nil {
+			panic(p)
+		}
+	}()
 	for rows.Next() {
 		if err := each(rows); err != nil {
 			return err

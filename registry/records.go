@@ -3,6 +3,7 @@ package registry
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 )
 
 // The records of the registry as an import compares them: all fields are comparable, "" stands for NULL, and JSON is in
@@ -82,15 +83,25 @@ func (v *values) scan(rows *sql.Rows) error {
 	return rows.Scan(v.targets...)
 }
 
-func (v *values) text() string {
+// errShortRow is what a row with fewer columns than were asked for panics with; readRows makes an error of it. Only a
+// server that answers nonsense has such rows.
+var errShortRow = errors.New("a row has fewer columns than were asked for")
+
+func (v *values) value() any {
+	if v.next == len(v.raw) {
+		panic(errShortRow)
+	}
 	v.next++
-	s, _ := v.raw[v.next-1].(string) // NULL is ""
+	return v.raw[v.next-1]
+}
+
+func (v *values) text() string {
+	s, _ := v.value().(string) // NULL is ""
 	return s
 }
 
 func (v *values) number() int64 {
-	v.next++
-	n, _ := v.raw[v.next-1].(int64) // NULL is 0
+	n, _ := v.value().(int64) // NULL is 0
 	return n
 }
 

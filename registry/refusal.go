@@ -145,9 +145,13 @@ func fieldCode(err error) string {
 	text := err.Error()
 	for _, c := range []struct{ part, code string }{
 		{"unknown field", CodeUnknownField},
-		{"must not be longer than", CodeTooLong}, {"must not have more than", CodeTooLong},
-		{"is given twice", CodeDuplicate}, {"is also at", CodeDuplicate}, {"in the list already", CodeDuplicate},
-		{"is the slug of another", CodeDuplicate}, {"belongs to another tenant", CodeDuplicate},
+		{"must not be longer than", CodeTooLong},
+		{"must not have more than", CodeTooLong},
+		{"is given twice", CodeDuplicate},
+		{"is also at", CodeDuplicate},
+		{"in the list already", CodeDuplicate},
+		{"is the slug of another", CodeDuplicate},
+		{"belongs to another tenant", CodeDuplicate},
 		{"is an environment of another", CodeDuplicate},
 	} {
 		if strings.Contains(text, c.part) {
@@ -184,6 +188,8 @@ func stale(what string, have, given int64) error {
 	if given == 0 || given == have {
 		return nil
 	}
-	return &ConflictError{Code: CodeVersionConflict, Version: have,
-		Message: fmt.Sprintf("%s has version %d, not %d: somebody else has changed it since it was read", what, have, given)}
+	return &ConflictError{
+		Code: CodeVersionConflict, Version: have,
+		Message: fmt.Sprintf("%s has version %d, not %d: somebody else has changed it since it was read", what, have, given),
+	}
 }

@@ -272,11 +272,15 @@ func TestCreateTenantRefuses(t *testing.T) {
 			"unknown plan": {DocumentTenant{Slug: "x", Plan: "none"}, CodeUnknownPlan, "plan"},
 			"status":       {DocumentTenant{Slug: "x", Status: StatusSuspended}, CodeInvalid, "status"},
 			"domain taken": {DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e", Domains: []string{"app.acme.test"}}}}, CodeDuplicate, "environments[0].domains[0]"},
-			"environment's id taken": {DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e"}, {Slug: "f", Default: ptr(true), ID: uuid.MustParse(idAcmeProd)}}},
-				CodeDuplicate, "environments[1].id"},
+			"environment's id taken": {
+				DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e"}, {Slug: "f", Default: ptr(true), ID: uuid.MustParse(idAcmeProd)}}},
+				CodeDuplicate, "environments[1].id",
+			},
 			"slug twice": {DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e", Default: ptr(true)}, {Slug: "e"}}}, CodeDuplicate, "environments[1].slug"},
-			"too large": {DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e", Members: manyMembers(maxMembers)}, {Slug: "f", Default: ptr(true), Members: manyMembers(maxMembers)}}},
-				CodeTooLong, ""},
+			"too large": {
+				DocumentTenant{Slug: "x", Environments: []DocumentEnvironment{{Slug: "e", Members: manyMembers(maxMembers)}, {Slug: "f", Default: ptr(true), Members: manyMembers(maxMembers)}}},
+				CodeTooLong, "",
+			},
 		} {
 			before := counts(t, s)
 			_, err := s.CreateTenant(ctx, operator, NewTenant{DocumentTenant: test.doc})

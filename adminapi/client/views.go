@@ -127,3 +127,20 @@ func (c *Client) OpenAPI(ctx context.Context) (map[string]any, error) {
 	}
 	return *v, nil
 }
+
+// ReportUsage records what an application uses of a quota that it owns, one of [registry.ResourceMetrics], and says whether
+// that is within it. environment is an id or a slug; empty for the tenant as a whole.
+func (c *Client) ReportUsage(ctx context.Context, tenant, environment, metric string, used int64) (*registry.QuotaResult, error) {
+	return c.resource(ctx, path(tenant, "usage"), environment, metric, used)
+}
+
+// CheckUsage says whether an application may use so much more than it has reported. It records nothing.
+func (c *Client) CheckUsage(ctx context.Context, tenant, environment, metric string, more int64) (*registry.QuotaResult, error) {
+	return c.resource(ctx, path(tenant, "usage", "check"), environment, metric, more)
+}
+
+func (c *Client) resource(ctx context.Context, path, environment, metric string, used int64) (*registry.QuotaResult, error) {
+	return send[registry.QuotaResult](ctx, c, request{method: http.MethodPost, path: path, body: adminapi.ResourceUsageRequest{
+		Metric: metric, Used: used, Environment: environment,
+	}})
+}
