@@ -128,9 +128,15 @@ func newStream(t *testing.T, name string, next func() (int, error)) *stream {
 // openSocket opens a WebSocket and sends a message every 50 ms.
 func openSocket(t *testing.T, g *harness.Gateway, host string) *stream {
 	t.Helper()
+	return openSocketWith(t, g, host, nil)
+}
+
+// openSocketWith is openSocket with a header.
+func openSocketWith(t *testing.T, g *harness.Gateway, host string, header http.Header) *stream {
+	t.Helper()
 	//nolint:bodyclose // there is none with an upgrade
 	conn, _, err := websocket.Dial(t.Context(), "ws://"+g.Address+"/ws", &websocket.DialOptions{
-		Host: host, HTTPClient: &http.Client{Transport: &http.Transport{}},
+		Host: host, HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{}},
 	})
 	if err != nil {
 		t.Fatalf("%s: %v", host, err)
