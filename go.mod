@@ -7,7 +7,6 @@ require (
 	github.com/caddyserver/caddy/v2 v2.11.9 // the server that this is a part of
 	github.com/coder/websocket v1.8.12 // tests only: both ends of WebSockets
 	github.com/dunglas/httpsfv v1.1.1 // tests only: reads the structured fields that quota writes
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: holds answers of the admin API against its OpenAPI document
 	github.com/golang-jwt/jwt/v5 v5.3.1 // signature methods and claims of tokens
 	github.com/google/uuid v1.6.0 // ids, version 7
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // order of use in the cache
@@ -17,7 +16,9 @@ require (
 	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the indexes of the cache and of the quotas' accounts, read without locks
 	github.com/quic-go/quic-go v0.63.0 // tests only: a client that speaks HTTP/3
 	github.com/redis/rueidis v1.0.79 // quotas across gateways: the fastest Redis client of those measured, pipelines by itself
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: holds answers of the admin API against its OpenAPI document
 	github.com/spf13/cobra v1.10.2 // subcommands of Caddy's command line
+	github.com/spf13/pflag v1.0.10 // flags of those subcommands that may be given or not
 	github.com/tursodatabase/libsql-client-go v0.0.0-20260528064733-9d5d30a29a60 // the registry: files, sqld, Turso
 	go.opentelemetry.io/otel v1.46.0 // attributes of spans
 	go.opentelemetry.io/otel/trace v1.46.0 // the span of a request
@@ -126,7 +127,6 @@ require (
 	github.com/smallstep/scep v0.0.0-20260331191114-261f960a40d1 // indirect
 	github.com/smallstep/truststore v0.13.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tailscale/go-winio v0.0.0-20231025203758-c4f33415bf55 // indirect
 	github.com/tailscale/tscert v0.0.0-20251216020129-aea342f6d747 // indirect
 	github.com/urfave/cli v1.22.17 // indirect
