@@ -29,7 +29,7 @@ const importActor = "caddyfile"
 // importLogInterval is how often the log says how far a long import is.
 const importLogInterval = 5 * time.Second
 
-// write migrates the registry and writes the seed, as far as imported does not say that it is there already. Every
+// write migrates the registry and writes the seed, as far as neither imported nor the registry says that it was applied already. Every
 // error names the registry or the file, never a token.
 func (s *seed) write(ctx context.Context, store *registry.Store, imported map[string]string, logger *slog.Logger) error {
 	if err := migrate(ctx, store); err != nil {
@@ -107,14 +107,34 @@ func (s *seed) writePlans(ctx context.Context, store *registry.Store, imported m
 	}
 	sum := sha256.Sum256(text)
 	hash := hex.EncodeToString(sum[:])
-	if imported[key] == hash {
-		return nil
+	if done, err := applied(ctx, store, imported, key, seedPlans, hash); done || err != nil {
+		return err
 	}
 	if _, err := store.ImportDocument(ctx, doc, registry.ImportOptions{Actor: importActor}); err != nil {
 		return fmt.Errorf("writing plans: %w", err)
 	}
 	imported[key] = hash
-	return nil
+	return store.SetSeed(ctx, seedPlans, hash)
+}
+
+// The names under which the registry remembers what was applied: the plans of a configuration, and each import file.
+const (
+	seedPlans      = "plans"
+	seedFilePrefix = "file "
+)
+
+// applied reports whether this content is the last that was applied: by this process, or by one before it, as the registry
+// remembers. Only then may a start pass over it; what was changed in the registry since stays.
+func applied(ctx context.Context, store *registry.Store, imported map[string]string, key, name, hash string) (bool, error) {
+	if before, ok := imported[key]; ok {
+		return before == hash, nil
+	}
+	last, err := store.Seed(ctx, name)
+	if err != nil || last != hash {
+		return false, err
+	}
+	imported[key] = hash
+	return true, nil
 }
 
 // importFile applies an import file unless its content has been applied before.
@@ -123,8 +143,8 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 	if err != nil {
 		return err
 	}
-	if imported[path] == f.hash {
-		return nil
+	if done, err := applied(ctx, store, imported, path, seedFilePrefix+path, f.hash); done || err != nil {
+		return err
 	}
 	last := time.Now()
 	report, err := store.ImportFile(ctx, path, registry.ImportOptions{
@@ -147,5 +167,5 @@ func importFile(ctx context.Context, store *registry.Store, path string, importe
 		logger.Info("imported", "file", path,
 			"plans", count(report.Plans), "tenants", count(report.Tenants), "environments", count(report.Environments))
 	}
-	return nil
+	return store.SetSeed(ctx, seedFilePrefix+path, f.hash)
 }

@@ -29,8 +29,8 @@ type Registry struct {
 	PollInterval caddy.Duration `json:"poll_interval,omitempty"`
 	// Timeout bounds each call of the registry. Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
-	// ImportFiles lists files in the import format that are applied at start; only what differs is written. On a reload,
-	// a file is applied again if it has changed. Default: none.
+	// ImportFiles lists files in the import format. A file is applied, at a start or on a reload, when it has changed since
+	// it was last applied to this registry; only what differs is written. Default: none.
 	ImportFiles []string `json:"import_files,omitempty"`
 }
 
@@ -54,8 +54,8 @@ type Cache struct {
 	HotSet string `json:"hot_set,omitempty"`
 }
 
-// Plan is a plan that the configuration defines. It is written into the registry at start, and replaces all quotas and
-// upstreams that the registry has for a plan of that name.
+// Plan is a plan that the configuration defines. It is written into the registry when the configuration's plans have changed
+// since they were last written, and replaces all quotas and upstreams that the registry has for a plan of that name.
 type Plan struct {
 	// Name of the plan: 1 to 63 of a-z, 0-9, ".", "_" and "-".
 	Name string `json:"name"`
