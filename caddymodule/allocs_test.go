@@ -15,8 +15,7 @@ import (
 //   - 1: the function value that provides placeholders
 //   - 1, only with a limit: the text of the rate limit headers
 //   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
-//   - 1, only with an API key: its hash, by which it is looked up; tokens and sessions make none once they were seen, and
-//     neither does the user's membership
+//   - none for a token, a session or an API key once it was seen, nor for the user's membership
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
 // AllocsPerRun misreports with the race detector.

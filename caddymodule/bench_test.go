@@ -73,8 +73,8 @@ var benchCases = []struct {
 	{"curl,session table", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchTableHandler},
 	{"curl,session table,member", "acme.app.example.com", sessionHeader, &caddyhttp.Server{}, 5, benchTableMemberHandler},
 	{"browser,session,member", "acme.app.example.com", browserSessionHeader, &caddyhttp.Server{}, 4, benchSessionMemberHandler},
-	{"curl,key", "acme.app.example.com", keyHeader, &caddyhttp.Server{}, 6, benchKeyHandler},
-	{"curl,key,member", "acme.app.example.com", userKeyHeader, &caddyhttp.Server{}, 6, benchKeyHandler},
+	{"curl,key", "acme.app.example.com", keyHeader, &caddyhttp.Server{}, 5, benchKeyHandler},
+	{"curl,key,member", "acme.app.example.com", userKeyHeader, &caddyhttp.Server{}, 5, benchKeyHandler},
 	{"curl,context", "acme.app.example.com", curlHeader, &caddyhttp.Server{}, 5, benchContextHandler},
 }
 

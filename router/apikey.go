@@ -17,7 +17,10 @@ type APIKeyOptions struct {
 }
 
 // apiKeySource takes the environment from an API key.
-type apiKeySource struct{ extractor *credential.KeyExtractor }
+type apiKeySource struct {
+	extractor *credential.KeyExtractor
+	known     *knownKeys
+}
 
 // removingAPIKey is an apiKeySource that is a [Rewriter].
 type removingAPIKey struct{ *apiKeySource }
@@ -30,7 +33,7 @@ func NewAPIKey(o APIKeyOptions) (Source, error) {
 	if o.Extractor == nil {
 		return nil, errors.New("api_key: what finds keys is needed")
 	}
-	s := &apiKeySource{o.Extractor}
+	s := &apiKeySource{o.Extractor, newKnownKeys()}
 	if o.Remove {
 		return removingAPIKey{s}, nil
 	}
@@ -49,13 +52,25 @@ func (s *apiKeySource) Identify(r *Request) (Yield, error) {
 	if key == "" {
 		return Yield{}, nil
 	}
-	if _, err := credential.ParseKey(key); err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+	hash := s.known.hash(key)
+	learn := hash == ""
+	if learn {
+		if _, err := credential.ParseKey(key); err != nil {
+			return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		}
+		hash = credential.LookupKey(key)
 	}
 	return Yield{
-		Reference:     registry.Reference{Kind: registry.KindAPIKey, Key: credential.LookupKey(key)},
-		Authenticated: true, Machine: true, Member: true,
+		Reference:     registry.Reference{Kind: registry.KindAPIKey, Key: hash},
+		Authenticated: true, Machine: true, Member: true, learn: learn,
 	}, nil
+}
+
+// learn implements learner.
+func (s *apiKeySource) learn(r *Request, ref registry.Reference) {
+	if key, err := s.extractor.Extract(r.HTTP); err == nil && key != "" {
+		s.known.add(key, ref.Key)
+	}
 }
 
 // Rewrite implements [Rewriter].

@@ -75,6 +75,11 @@ func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (
 			if refusal := rt.prove(ctx, r.Now, c); refusal != nil {
 				return nil, false, refusal
 			}
+			if y.learn {
+				if l, ok := source.(learner); ok {
+					l.learn(r, c.proof)
+				}
+			}
 			if c.yield.empty() {
 				found = found[:len(found)-1]
 			}

@@ -20,6 +20,12 @@ var (
 	errNoCredential      = errors.New("the registry gave a tenant but no credential")
 )
 
+// learner is a source that remembers what it has worked out of a credential, once the registry knows it: it asks for that
+// by its yield's learn.
+type learner interface {
+	learn(r *Request, proof registry.Reference)
+}
+
 // prove looks up the session or API key of a candidate, whether it is going to decide or not: one that is no longer good
 // is an error, not nothing. What the registry knows of it completes the yield.
 func (rt *Router) prove(ctx context.Context, now time.Time, c *candidate) *Refusal {

@@ -58,6 +58,8 @@ type Yield struct {
 	Soft bool
 	// Fallback says that the reference counts only when no other source names a tenant.
 	Fallback bool
+
+	learn bool // see learner
 }
 
 // empty reports whether the yield says neither which tenant, nor which environment, nor who.
