@@ -107,6 +107,24 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Promise: what an application reports is what it is asked about, and what was used is listed by period.
+func TestUsage(t *testing.T) {
+	c, ctx := start(t), t.Context()
+	get[registry.Tenant](t)(c.CreateTenant(ctx, adminapi.TenantRequest{Slug: "acme", Quotas: &registry.Quotas{MaxUsers: 5}}, ""))
+	if r := get[registry.QuotaResult](t)(c.ReportUsage(ctx, "acme", "production", "maxUsers", 4)); !r.Allowed || r.CurrentUsage != 4 || r.Limit != 5 {
+		t.Errorf("reported: %+v", r)
+	}
+	if r := get[registry.QuotaResult](t)(c.CheckUsage(ctx, "acme", "production", "maxUsers", 2)); r.Allowed || r.ExceededQuota != "maxUsers" {
+		t.Errorf("two more: %+v", r)
+	}
+	if l := get[adminapi.List[registry.UsageRow]](t)(c.ListUsage(ctx, client.UsageFilter{Tenant: "acme", Period: registry.UsageByDay})); len(l.Items) != 0 {
+		t.Errorf("nobody has asked for anything: %+v", l.Items)
+	}
+	if _, err := c.ListUsage(ctx, client.UsageFilter{Period: "year"}); client.Code(err) != registry.CodeInvalid {
+		t.Errorf("a period that there is not: %v", err)
+	}
+}
+
 // Promise: a refusal comes as it was made, with its code, place and time to wait; what is no gateway is told apart.
 func TestErrors(t *testing.T) {
 	c, ctx := start(t), t.Context()

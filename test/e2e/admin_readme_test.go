@@ -14,7 +14,7 @@ func TestReadmeAdminAPI(t *testing.T) {
 	root := harness.RepositoryRoot(t)
 	commands := consoleCommands(readmeChapter(harness.ReadFile(t, filepath.Join(root, "README.md")), "Admin API"))
 	if len(commands) == 0 {
-		t.Skip("README has no such chapter")
+		t.Fatal("README has no such chapter")
 	}
 	e := startExample(t, root)
 	for _, c := range commands {

@@ -225,9 +225,6 @@ func (g *Gateway) Log(t testing.TB) string {
 	return ReadFile(t, g.log)
 }
 
-// PID returns the process id.
-func (g *Gateway) PID() int { return g.cmd.Process.Pid }
-
 // Reload writes a new Caddyfile (an empty one keeps the old) and reloads as an operator does. It returns how the
 // command ended.
 func (g *Gateway) Reload(t testing.TB, o Options) Result {
