@@ -235,7 +235,9 @@ func (o Options) atOnce(t *testing.T) {
 			break
 		}
 	}
-	if rest := Drain(s, limits[:1], 1000); total > 100 || rest < 50 || rest > 150-total {
+	// What a lost race takes back is short of the time since its clock was read (see rollBackRate): never as much as
+	// one request, but enough for 50 to be a moment short of 50.
+	if rest := Drain(s, limits[:1], 1000); total > 100 || rest < 49 || rest > 150-total {
 		t.Errorf("%d passed, want 100; then %d of the tenant's were left", total, rest)
 	}
 }
