@@ -45,6 +45,10 @@ Works on the API keys of an environment. A key is shown once, by create or rotat
 		parent("plan", "Works on plans", `
 Works on plans: quotas and upstreams that tenants share.
 `+whereLong+exitCodes, planCommands()...),
+		parent("usage", "Works on what tenants use", `
+Works on what tenants use: lists the requests to bill, records and checks what
+applications use of quotas that they own. "tenant usage" shows the limits.
+`+whereLong+exitCodes, usageCommands()...),
 	}
 }
 

@@ -144,6 +144,7 @@ func everyCommand(t *testing.T, c *cli) {
 	t.Run("domain", func(t *testing.T) { domainCommands(t, c) })
 	t.Run("member", func(t *testing.T) { memberCommands(t, c) })
 	t.Run("key", func(t *testing.T) { keyCommands(t, c) })
+	t.Run("usage", func(t *testing.T) { usageCommands(t, c) })
 	t.Run("status", func(t *testing.T) { statusCommands(t, c) })
 	t.Run("audit", func(t *testing.T) {
 		out := c.ok(t, "tenant", "audit", "acme", "--action", "organization.", "--by", "alice", "--since", "1h", "--csv")
@@ -163,11 +164,11 @@ func everyCommand(t *testing.T, c *cli) {
 func allUsed(t *testing.T, c *cli, except ...string) {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
-	for _, parent := range []string{"tenant", "environment", "domain", "member", "key", "plan"} {
+	for parent, least := range map[string]int{"tenant": 20, "environment": 13, "domain": 6, "member": 5, "key": 5, "plan": 5, "usage": 3} {
 		help := harness.Run(t, harness.Command{Args: []string{parent, "--help"}, Dir: c.dir})
 		_, list, _ := strings.Cut(help.Stdout, "Available Commands:")
 		names := line.FindAllStringSubmatch(list, -1)
-		if len(names) < 5 {
+		if len(names) < least {
 			t.Errorf("%s --help names %d commands:\n%s", parent, len(names), help.Stdout)
 		}
 		for _, m := range names {
