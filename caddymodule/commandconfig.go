@@ -17,7 +17,13 @@ type gatewayConfig struct {
 	Admin struct {
 		Listen string `json:"listen"`
 	} `json:"admin"`
+	Logging struct {
+		Logs map[string]*logConfig `json:"logs"`
+	} `json:"logging"`
 	Apps struct {
+		HTTP struct {
+			Servers map[string]*serverConfig `json:"servers"`
+		} `json:"http"`
 		Tenants struct {
 			Registry  *Registry           `json:"registry"`
 			Plans     []Plan              `json:"plans"`
