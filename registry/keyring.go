@@ -38,7 +38,8 @@ type SecretKey struct {
 func NewSecretKey(id, text string) (SecretKey, error) {
 	k := SecretKey{id: id}
 	if !validName(id) {
-		return SecretKey{}, fmt.Errorf("%s is no id of a key: want 1 to %d of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit", quoted(id), MaxSlugLength)
+		// It is not repeated: it could be the key, in the wrong place.
+		return SecretKey{}, fmt.Errorf("the id of a key must be 1 to %d of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit", MaxSlugLength)
 	}
 	raw, ok := decodeKey(strings.TrimSpace(text))
 	switch {

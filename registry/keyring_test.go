@@ -44,11 +44,12 @@ func TestNewSecretKey(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct{ id, text, want string }{
-		"no id":          {"", keyText(1), "id of a key"},
-		"upper id":       {"K1", keyText(1), "id of a key"},
-		"id with space":  {"k 1", keyText(1), "id of a key"},
-		"id with equals": {"k=1", keyText(1), "id of a key"},
-		"long id":        {strings.Repeat("k", 64), keyText(1), "id of a key"},
+		"no id":          {"", keyText(1), "the id of a key must be"},
+		"upper id":       {"K1", keyText(1), "the id of a key must be"},
+		"id with space":  {"k 1", keyText(1), "the id of a key must be"},
+		"id with equals": {"k=1", keyText(1), "the id of a key must be"},
+		"long id":        {strings.Repeat("k", 64), keyText(1), "the id of a key must be"},
+		"swapped":        {keyText(1), "k1", "the id of a key must be"},
 		"no key":         {"k1", "", "must be base64 or hex of 32"},
 		"no text":        {"k1", "correct horse battery staple", "must be base64 or hex of 32"},
 		"16 bytes":       {"k1", hex.EncodeToString(raw[:16]), "has 16 bytes"},
@@ -67,7 +68,7 @@ func TestNewSecretKey(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 			continue
 		}
-		if len(test.text) > 8 && strings.Contains(err.Error(), test.text[:8]) {
+		if len(test.text) > 8 && strings.Contains(err.Error(), test.text[:8]) || strings.Contains(err.Error(), keyText(1)[:8]) {
 			t.Errorf("%s: the error shows the key: %v", name, err)
 		}
 	}
@@ -84,14 +85,15 @@ func TestParseSecretKeys(t *testing.T) {
 		t.Errorf("of nothing: %v %v", list, err)
 	}
 	for text, want := range map[string]string{
+		keyText(3):                 "element 1 of the list of keys: the id of a key must be", // its "=" is taken for the one after an id
 		keyText(1)[:43]:            "element 1 of the list of keys must be ID=KEY",
 		"a=" + keyText(1) + ",":    "element 2 of the list of keys must be ID=KEY",
 		"a=" + keyText(1) + ",b":   "element 2 of the list of keys must be ID=KEY",
 		"a=x":                      "element 1 of the list of keys: the key a must be",
-		"A=" + keyText(1):          `element 1 of the list of keys: "A" is no id`,
+		"A=" + keyText(1):          "element 1 of the list of keys: the id of a key must be",
 		strings.Repeat("a", 1<<20): "too long",
 	} {
-		if _, err := ParseSecretKeys(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), keyText(1)[:8]) {
+		if _, err := ParseSecretKeys(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), keyText(1)[:8]) || strings.Contains(err.Error(), keyText(3)[:8]) {
 			t.Errorf("%.60q: %v, want %q", text, err, want)
 		}
 	}
