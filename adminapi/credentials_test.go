@@ -13,7 +13,7 @@ import (
 // keyring is one key for tests.
 func keyring(t testing.TB, id string) *registry.Keyring {
 	t.Helper()
-	k, err := registry.NewSecretKey(id, base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ab"+(id+"----")[:4])))
+	k, err := registry.NewSecretKey(id, base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ab"+(id + "----")[:4])))
 	if err != nil {
 		t.Fatal(err)
 	}
