@@ -228,6 +228,11 @@ func TestCommandLineCompletion(t *testing.T) {
 		return r.Stdout
 	}
 	where := "--registry=" + b.url
+	c := cliOn(t, b)
+	var made struct{ ID string }
+	if r := c.piped(t, "private", "credential", "create", "acme", "dev", "--scope", "admin", "--json"); json.Unmarshal([]byte(r.Stdout), &made) != nil {
+		t.Fatal(r.Output())
+	}
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -238,6 +243,8 @@ func TestCommandLineCompletion(t *testing.T) {
 		{[]string{"tenant", "show", where, "gl"}, "globex\n:4\n"},
 		{[]string{"environment", "show", where, "acme", ""}, "dev\nproduction\n:4\n"},
 		{[]string{"plan", "show", where, ""}, "free\npro\n:4\n"},
+		{[]string{"credential", "rev"}, "reveal\t"},
+		{[]string{"credential", "show", where, "acme", "dev", ""}, made.ID + "\tadmin, active\n:4\n"},
 		{[]string{"tenant", "show", "--registry=file:none.db", ""}, ":4\n"},
 	} {
 		if got := complete(tt.args...); !strings.HasPrefix(got, tt.want) {

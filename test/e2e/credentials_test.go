@@ -104,12 +104,6 @@ func credentialCommands(t *testing.T, c *cli) {
 	c.fails(t, 5, "duplicate", "rotate it", "credential", "create", "acme", "production", "--secret-file", file)
 	c.fails(t, 2, "invalid", "scope", "credential", "create", "acme", "production", "--scope", "all", "--secret-file", file)
 	c.fails(t, 2, "invalid", "standard input is empty", "credential", "create", "acme", "production")
-	long := harness.WriteFile(t, c.dir, "long", strings.Repeat("private", 8<<10))
-	c.fails(t, 2, "invalid", "more than 8192 bytes", "credential", "create", "acme", "production", "--secret-file", long)
-	binary := harness.WriteFile(t, c.dir, "binary", "private\xff\xfe")
-	c.fails(t, 2, "invalid", "must be text", "credential", "create", "acme", "production", "--scope", "admin", "--secret-file", binary)
-	c.fails(t, 1, "file", "none", "credential", "create", "acme", "production", "--secret-file", filepath.Join(c.dir, "none"))
-	c.fails(t, 2, "invalid", "--expires", "credential", "rotate", "acme", "production", second, "--expires", "soon", "--secret-file", file)
 	c.fails(t, 4, "not_found", "", "credential", "reveal", "acme", "dev", second)
 	if r := c.run(t, "credential", "create", "acme", "production", "private-argument"); r.ExitCode != 1 {
 		t.Errorf("a secret as an argument: exit code %d\n%s", r.ExitCode, r.Output())
@@ -242,9 +236,9 @@ func TestCredentialsStayInside(t *testing.T) {
 		shown["what goes upstream"] = echo.Body + fmt.Sprint(echo.Header)
 	}
 	shown["the metrics"] = ask("GET", "/metrics", "", 200).Body
-	r := harness.Run(t, b.command(t.TempDir(), "tenant", "export", "-o", "-"))
-	if !strings.Contains(r.Stdout, "acme") {
-		r = harness.Run(t, b.command(t.TempDir(), "tenant", "export"))
+	r := harness.Run(t, b.command(t.TempDir(), "tenant", "export"))
+	if !strings.Contains(r.Stdout, `"acme"`) {
+		t.Errorf("the export: exit code %d\n%s", r.ExitCode, r.Output())
 	}
 	shown["the export"] = r.Stdout
 	shown["the log"] = g.Log(t)
@@ -271,9 +265,12 @@ func TestCredentialsStayInside(t *testing.T) {
 	if hotSets == 0 {
 		t.Error("there is no hot set")
 	}
+	if log := shown["the log"]; !strings.Contains(log, "/reveal") {
+		t.Errorf("the log does not know of admin requests:\n%s", log)
+	}
 	for name, text := range shown {
-		if text == "" {
-			t.Logf("%s is empty", name)
+		if text == "" && !filepath.IsAbs(name) {
+			t.Errorf("%s is empty", name)
 		}
 		for _, hidden := range []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), secretKey(1), secretKey(1)[:16]} {
 			if strings.Contains(text, hidden) {
