@@ -553,6 +553,33 @@ func TestSecretStaysSealed(t *testing.T) {
 	}
 }
 
+// Promise: what belongs to an archived environment can be looked after still, as with API keys; and what belongs to one
+// that is removed is gone, as is all of a tenant.
+func TestCredentialsOfArchived(t *testing.T) {
+	t.Parallel()
+	o := backends()[0].open(t)
+	o.Keys = testKeyring(t, testKey(t, "k1", 1))
+	s := migrated(t, o)
+	ctx := t.Context()
+	newTenant(t, s, "acme")
+	must(s.TransitionEnvironment(ctx, operator, "acme", "dev", 0, Transition{Action: ActionArchive}))(t)
+	must(s.CreateAPIKey(ctx, operator, "acme", "dev", NewAPIKey{Name: "k", KeySecret: KeySecret{Hash: hashOf("k")}}))(t)
+	c := must(s.CreateDatabaseCredential(ctx, operator, "acme", "dev", NewDatabaseCredential{Secret: "secret"}))(t)
+	must(s.RotateDatabaseCredential(ctx, operator, "acme", "dev", c.ID.String(), 0, "next", time.Time{}))(t)
+	must(s.CreateDatabaseCredential(ctx, operator, "acme", "production", NewDatabaseCredential{Secret: "secret"}))(t)
+	left := func(want int, err error) {
+		t.Helper()
+		if n := one[int](t, s, `SELECT count(*) FROM sys_database_credential`); err != nil || n != want {
+			t.Errorf("%d credentials are left, want %d: %v", n, want, err)
+		}
+	}
+	left(3, nil)
+	left(1, s.DestroyEnvironment(ctx, operator, "acme", "dev", 0, ""))
+	must(s.TransitionTenant(ctx, operator, "acme", 0, Transition{Action: ActionArchive}))(t)
+	left(0, s.DestroyTenant(ctx, operator, "acme", 0, "acme"))
+	sound(t, s)
+}
+
 // Promise: a registry of an earlier version is brought up to date, and what was revoked there loses its secret.
 func TestMigrateCredentials(t *testing.T) {
 	t.Parallel()
