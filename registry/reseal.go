@@ -100,7 +100,7 @@ func (s *Store) ResealDatabaseCredentials(ctx context.Context, actor Actor, p Pa
 		return nil, err
 	}
 	if r.Next == "" {
-		r.Keys, err = s.secretKeys(ctx)
+		r.Keys, err = s.secretKeyUses(ctx)
 	}
 	return readBack(r, err)
 }
@@ -145,8 +145,16 @@ func (s *Store) reseal(op *operation, r *Reseal, first *sealingKey, c resealRow)
 	r.Resealed++
 }
 
-// secretKeys returns the keys that are configured or in use.
-func (s *Store) secretKeys(ctx context.Context) ([]SecretKeyUse, error) {
+// SecretKeyUses returns the keys that are configured, and those that are in use (of these at most 1000), by their ids.
+// Errors: [ErrUnavailable].
+func (s *Store) SecretKeyUses(ctx context.Context) ([]SecretKeyUse, error) {
+	if err := s.migrated(); err != nil {
+		return nil, err
+	}
+	return s.secretKeyUses(ctx)
+}
+
+func (s *Store) secretKeyUses(ctx context.Context) ([]SecretKeyUse, error) {
 	var list []SecretKeyUse
 	seen := map[string]bool{}
 	err := s.query(ctx, func(rows *sql.Rows) error {

@@ -280,6 +280,30 @@ func TestCredentialsStayInside(t *testing.T) {
 	}
 }
 
+// Promise: doctor says which keys have sealed credentials and are not configured, or not the first any more.
+func TestDoctorSecrets(t *testing.T) {
+	t.Parallel()
+	b := fileBackend(t)
+	c := cliOn(t, b)
+	c.ok(t, "tenant", "create", "acme")
+	doctor := func(exit int, block, want string) {
+		t.Helper()
+		file := harness.WriteFile(t, c.dir, "Caddyfile", "{\nadmin off\ntenants {\n"+b.directive("")+block+"upstream 127.0.0.1:1\n}\n}\n")
+		r := harness.Run(t, harness.Command{Args: []string{"tenant", "doctor", "--no-connect", "--config", file}, Dir: c.dir, Env: secretsEnv})
+		if r.ExitCode != exit || !strings.Contains(r.Stdout, want) || want == "" && strings.Contains(r.Stdout, "secrets") {
+			t.Errorf("exit code %d, want %d and %q\n%s", r.ExitCode, exit, want, r.Output())
+		}
+	}
+	doctor(0, "", "")
+	doctor(0, secretsBlock, "")
+	if r := c.piped(t, "private", "credential", "create", "acme", "production"); r.ExitCode != 0 {
+		t.Fatal(r.Output())
+	}
+	doctor(6, "", "credentials are sealed with keys that the configuration does not have: k1 (1)")
+	doctor(0, secretsBlock, "1 credentials are sealed with the first key")
+	doctor(0, nextSecretsBlock, "credentials are sealed with other keys than the first: k1 (1)")
+}
+
 // Promise: a key that is missing or wrong is an error before anything runs, with what is wrong and without the key.
 func TestBadKeys(t *testing.T) {
 	t.Parallel()
