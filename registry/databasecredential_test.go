@@ -348,6 +348,48 @@ func TestIdempotentCredential(t *testing.T) {
 	})
 }
 
+// Promise: an operation about credentials is made as a whole or not at all, whichever of its parts is refused.
+func TestCredentialOperationIsWhole(t *testing.T) {
+	t.Parallel()
+	onAllWithKeys(t, func(t *testing.T, s *Store) {
+		newTenant(t, s, "acme")
+		c := must(s.CreateDatabaseCredential(t.Context(), operator, "acme", "", NewDatabaseCredential{Secret: "secret"}))(t)
+		e := must(s.GetEnvironment(t.Context(), "acme", ""))(t)
+		state := func() string {
+			return counts(t, s) + one[string](t, s, `SELECT (SELECT count(*) FROM sys_operation) || ' ' || (SELECT count(*) FROM sys_idempotency) || ' ' ||
+ (SELECT group_concat(id || status || version) FROM sys_database_credential)`)
+		}
+		before := state()
+		for what, spoil := range map[string]func(op *operation){
+			"a stale credential":  func(op *operation) { op.add(workCredentialExpect, []any{c.ID.String(), int64(7)}) },
+			"a stale environment": func(op *operation) { op.add(workEnvironmentExpect, []any{e.ID.String(), int64(7)}) },
+			"a second active one": func(op *operation) {
+				op.insertCredential(&DatabaseCredential{ID: NewID(), Scope: ScopeAdmin}, e.ID.String(), &s.keys.keys[0], "x")
+			},
+			"no such environment": func(op *operation) {
+				op.insertCredential(&DatabaseCredential{ID: NewID(), Scope: ScopeReadOnly}, NewID().String(), &s.keys.keys[0], "x")
+			},
+			"what is not hex":           func(op *operation) { op.add(workCredentialReseal, []any{c.ID.String(), "xyz", "k"}) },
+			"an empty secret":           func(op *operation) { op.add(workCredentialReseal, []any{c.ID.String(), "", "k"}) },
+			"a status that is none":     func(op *operation) { op.add(workCredentialStatus, []any{c.ID.String(), "old", nil}) },
+			"an audit row of no action": func(op *operation) { op.add(opAudit, []any{nil, nil, nil, nil, nil}) },
+		} {
+			op := new(operation)
+			op.once(&Idempotency{Key: "k", RequestHash: hashOf("k")}, c.ID.String())
+			op.add(workCredentialStatus, []any{c.ID.String(), string(CredentialRotating), nil})
+			op.insertCredential(&DatabaseCredential{ID: NewID(), Scope: ScopeAdmin}, e.ID.String(), &s.keys.keys[0], "x")
+			op.audit("database_credential.create", "", "", "x", detail{})
+			spoil(op)
+			if err := s.apply(t.Context(), operator, op); err == nil {
+				t.Errorf("%s is taken", what)
+			}
+			if after := state(); after != before {
+				t.Errorf("%s: half of it was made: %s, before %s", what, after, before)
+			}
+		}
+	})
+}
+
 // Promise: of several who rotate one credential at once one does, and nobody else's secret is lost.
 func TestRotateConcurrently(t *testing.T) {
 	t.Parallel()

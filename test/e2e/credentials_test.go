@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -228,6 +229,11 @@ func TestCredentialsStayInside(t *testing.T) {
 		t.Errorf("the configuration shows something else than was written: %s", config)
 	}
 	shown["the configuration"] = config
+	var sealed []byte // of the credential that is rotating
+	row := harness.OpenSQL(t, b.url, b.token).QueryRowContext(t.Context(), `SELECT ciphertext FROM sys_database_credential WHERE id = ?1`, made.ID)
+	if err := row.Scan(&sealed); err != nil || len(sealed) < len(secret) {
+		t.Fatalf("%d bytes are sealed: %v", len(sealed), err)
+	}
 	for range 3 {
 		echo := g.Get(t, "acme.app.test", "/")
 		if echo.Status != 200 {
@@ -275,6 +281,14 @@ func TestCredentialsStayInside(t *testing.T) {
 		for _, hidden := range []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), secretKey(1), secretKey(1)[:16]} {
 			if strings.Contains(text, hidden) {
 				t.Errorf("%s holds %s", name, hidden)
+			}
+		}
+		if strings.HasPrefix(name, strings.TrimPrefix(b.url, "file:")) {
+			continue // that is where it is kept, sealed
+		}
+		for _, hidden := range []string{string(sealed), hex.EncodeToString(sealed), strings.ToUpper(hex.EncodeToString(sealed)), base64.StdEncoding.EncodeToString(sealed)} {
+			if strings.Contains(text, hidden) {
+				t.Errorf("%s holds what is sealed", name)
 			}
 		}
 	}
