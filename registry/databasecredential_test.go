@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/tenantgate/tenantgate/test/sqld"
 )
 
 // onAllWithKeys is onAll for a registry that can seal.
@@ -388,6 +390,43 @@ func TestCredentialOperationIsWhole(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Promise: a change of a credential whose answer is lost, once or every time, is made once; and a secret that was revealed
+// is told of once.
+func TestLostAnswerOfCredential(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"http", "ws"} {
+		t.Run(scheme, func(t *testing.T) {
+			srv := sqld.Start(t, sqld.Options{})
+			p := startDeafProxy(t, srv.Addr())
+			s := migrated(t, Options{URL: scheme + "://" + p.addr, AuthToken: srv.Token(nil), Keys: testKeyring(t, testKey(t, "k1", 1))})
+			newTenant(t, s, "acme")
+			for i, lose := range []int64{1, applyAttempts} {
+				ctx, scope := t.Context(), []CredentialScope{ScopeReadOnly, ScopeAdmin}[i]
+				p.lose.Store(lose)
+				c := must(s.CreateDatabaseCredential(ctx, operator, "acme", "", NewDatabaseCredential{Scope: scope, Secret: "one"}))(t)
+				p.lose.Store(lose)
+				next := must(s.RotateDatabaseCredential(ctx, operator, "acme", "", c.ID.String(), 1, "two", time.Time{}))(t)
+				p.lose.Store(lose)
+				if _, secret, err := s.RevealDatabaseCredential(ctx, operator, "acme", "", next.ID.String(), 1); err != nil || secret != "two" {
+					t.Errorf("%d answers lost: %q %v", lose, secret, err)
+				}
+				p.lose.Store(lose)
+				if c := must(s.RevokeDatabaseCredential(ctx, operator, "acme", "", c.ID.String(), 2))(t); c.Version != 3 {
+					t.Errorf("%d answers lost: %+v", lose, c)
+				}
+				p.lose.Store(0)
+				if n := one[int](t, s, `SELECT count(*) FROM sys_audit_log WHERE action LIKE 'database_credential.%'`); n != 4*(i+1) {
+					t.Errorf("%d answers lost: %d rows in the audit log", lose, n)
+				}
+			}
+			if p.lost.Load() != 4*(1+applyAttempts) {
+				t.Errorf("%d answers were lost", p.lost.Load())
+			}
+			sound(t, s)
+		})
+	}
 }
 
 // Promise: of several who rotate one credential at once one does, and nobody else's secret is lost.
