@@ -29,6 +29,7 @@ type gatewayConfig struct {
 			Plans     []Plan              `json:"plans"`
 			Pools     map[string][]string `json:"pools"`
 			Upstreams []string            `json:"upstreams"`
+			Secrets   *Secrets            `json:"secrets"`
 			Quota     *struct {
 				URL string `json:"url"`
 			} `json:"quota"`
