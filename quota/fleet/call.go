@@ -22,7 +22,7 @@ func (s *Store) partOf(d *claim, l *quota.Limit) part {
 	if s.leased(d.k) {
 		s.lease(c, &p)
 		p.want += int64(c.waiting.Load()) * d.need
-		if s.exact {
+		if s.exact || s.closing.Load() {
 			p.want = 0
 		}
 	}

@@ -148,6 +148,31 @@ func TestLeasesReturn(t *testing.T) {
 	}
 }
 
+// Promise: so is a lease that is on its way when the gateway ends.
+func TestLeasesOnTheirWayReturn(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	stores := newFleet(t, server, 2, func(o *Options) { o.Timeout = patience })
+	limits := limitsOf(1, quotatest.Slow(t, 1000))
+	first, spent := stores[0], quotatest.Drain(stores[0], limits, 10)
+	c := first.find(&id{limits[0].Key, kindRate})
+	eventually(t, func() bool { return !c.asking() })
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() { spent += quotatest.Drain(first, limits, int(c.onLease(first.clock()))+1) }) // the last one asks, and for more
+	eventually(t, func() bool { return c.onLease(first.clock()) == 0 && c.asking() })
+	all.Go(first.Close)
+	eventually(t, first.closing.Load)
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	if n := quotatest.Drain(stores[1], limits, 1000); n != 1000-spent {
+		t.Errorf("%d of the other %d are left", n, 1000-spent)
+	}
+}
+
 // Promise: what a gateway that dies had on lease counts as spent, and after the lease ends nothing holds it.
 func TestLeasesOfTheDeadEnd(t *testing.T) {
 	server := redis.Start(t, redis.Options{})

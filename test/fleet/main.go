@@ -23,12 +23,13 @@ func main() {
 	mode := flag.String("mode", "lease", "lease or exact")
 	churn := flag.Bool("churn", true, "gateways join, leave, and fall silent")
 	restart := flag.Duration("restart", 0, "when Redis is killed and comes back empty; 0 is never")
+	pause := flag.Duration("pause", 0, "when Redis is stopped for 2 s (SIGSTOP); 0 is never")
 	timeout := flag.Duration("timeout", fleet.DefaultTimeout, "how long a request waits for Redis")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *nodes, config{
-		span: *span, mode: fleet.Mode(*mode), churn: *churn, restart: *restart, timeout: *timeout, seed: 1,
+		span: *span, mode: fleet.Mode(*mode), churn: *churn, restart: *restart, pause: *pause, timeout: *timeout, seed: 1,
 		tenants: tenants(*demand),
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "fleet:", err)
