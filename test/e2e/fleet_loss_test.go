@@ -44,11 +44,10 @@ func do(t *testing.T, err error) {
 }
 
 const (
-	// redisTimeout is how long a request waits for Redis in these tests, redisAway how long Redis is away at least, and patience
-	// what a request may take: more than the timeout by what a busy machine needs, and less than Redis is away.
+	// redisTimeout is how long a request waits for Redis in these tests, redisAway how long Redis is away at least. A request
+	// that takes less than that has not waited for its return, whatever a busy machine makes of the timeout.
 	redisTimeout = 500 * time.Millisecond
 	redisAway    = 4 * time.Second
-	patience     = 3 * time.Second
 )
 
 // lossLimits are those of acme and globex: a second's requests are twice the burst of the one, and the other's never come to it.
@@ -76,14 +75,15 @@ func TestFleetLosesRedis(t *testing.T) {
 
 // loss is a fleet under load that loses Redis.
 type loss struct {
-	onLoss   string
-	server   *redis.Server
-	proxy    *harness.Proxy
-	list     gateways
-	began    time.Time
-	streams  [2]*traffic
-	fault    int64 // when it began, Unix time in ns
-	returned int64 // when all gateways used Redis again
+	onLoss  string
+	server  *redis.Server
+	proxy   *harness.Proxy
+	list    gateways
+	began   time.Time
+	streams [2]*traffic
+	// mixed is for how long, in ns, some gateways may have used Redis while others did not: when it went, and when it came
+	// back.
+	mixed int64
 }
 
 func newLoss(t *testing.T, onLoss string) *loss {
@@ -105,7 +105,7 @@ func newLoss(t *testing.T, onLoss string) *loss {
 // lose takes Redis away for a while, and looks at what is decided without it.
 func (l *loss) lose(t *testing.T, f redisFault) {
 	t.Helper()
-	l.fault = time.Now().UnixNano()
+	fault := time.Now().UnixNano()
 	f.begin(t, l.server, l.proxy)
 	l.list.await(t, "tenantgate_quota_redis_up", 0)
 	from := time.Now().UnixNano()
@@ -113,7 +113,7 @@ func (l *loss) lose(t *testing.T, f redisFault) {
 	to := time.Now().UnixNano()
 	f.end(t, l.server, l.proxy)
 	l.list.share(t)
-	l.returned = time.Now().UnixNano()
+	l.mixed = from - fault + time.Now().UnixNano() - to
 
 	for i, s := range l.streams {
 		var alone []ask
@@ -175,7 +175,11 @@ func (l *loss) sharesAgain(t *testing.T) {
 			return
 		}
 		if n == measures {
-			t.Fatalf("in %d tries this machine did not send as much as the limit gives, or lost Redis by itself", n)
+			t.Logf("in %d tries this machine did not send as much as the limit gives", n)
+			if again || !v.enoughFor() {
+				t.Errorf("after the return %d were admitted, one bucket would have given %d; lost once more: %v", v.admitted, v.ideal, again)
+			}
+			return
 		}
 	}
 }
@@ -185,17 +189,16 @@ func (l *loss) end(t *testing.T) {
 	t.Helper()
 	for i, s := range l.streams {
 		r := s.stop()
-		if r.Failures > 0 || r.Statuses[http.StatusTooManyRequests] == 0 || r.Slowest > patience {
+		if r.Failures > 0 || r.Statuses[http.StatusTooManyRequests] == 0 || r.Slowest > redisAway {
 			t.Errorf("tenant %d: %s", i, r)
 		}
 		limit := lossLimits[i]
 		v := limit.judge(s.soFar(), float64(limit.burst))
 		t.Logf("tenant %d: %v, the limit gives %.1f to %.1f, excess %.2f", i, r, v.least, v.most, v.excess)
-		if l.onLoss == "local" && v.excess > float64(limit.burst) {
-			t.Errorf("tenant %d: %d were admitted, the limit gives %.1f; %.2f too many in some stretch", i, v.admitted, v.most, v.excess)
-		}
-		if l.onLoss == "deny" && v.excess > float64(limit.burst) {
-			t.Errorf("tenant %d: %d were admitted, the limit gives %.1f", i, v.admitted, v.most)
+		// A burst for the loss of what Redis knew; and as long as some use Redis, the shares of those that do not come on top.
+		if most := float64(limit.burst) + limit.in(l.mixed); l.onLoss != "allow" && v.excess > most {
+			t.Errorf("tenant %d: %d were admitted, the limit gives %.1f; in some stretch %.2f too many, of at most %.2f", i, v.admitted,
+				v.most, v.excess, most)
 		}
 	}
 	for i, g := range l.list {

@@ -1,9 +1,13 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,4 +116,52 @@ func TestFleetHints(t *testing.T) {
 	harness.Exec(t, harness.OpenSQL(t, b.url, b.token), "UPDATE sys_organization SET status = 'suspended' WHERE slug = 'acme'")
 	took := harness.Eventually(t, 10*time.Second, second.Expect(t.Context(), "acme.app.test", 403, ""))
 	t.Logf("after %s", took)
+}
+
+// Promise: a gateway that stops shares its limits to the end: until the last request is done it is one of the fleet, whatever
+// part of it stops first, which is not always the same.
+func TestFleetStopsLast(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}, fleetSize), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		entered <- struct{}{}
+		<-release
+	}))
+	t.Cleanup(upstream.Close)
+	finish := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(finish)
+	d := someTenants(startUpstreams(t))
+	d.Tenants[0].Environments[0].Upstreams = []string{upstream.Listener.Addr().String()}
+	b := fileBackend(t)
+	b.load(t, d)
+	server := redis.Start(t, redis.Options{})
+	list := startFleet(t, b, server.URL(), "timeout 5s", harness.Options{})
+	var all sync.WaitGroup
+	for _, g := range list {
+		all.Go(func() {
+			if answer := g.Get(t, "acme.app.test", "/"); answer.Status != http.StatusOK {
+				t.Errorf("status %d: %s", answer.Status, answer.Body)
+			}
+		})
+		<-entered
+	}
+	all.Go(func() { list.stop(t) })
+	for _, g := range list {
+		harness.Eventually(t, 15*time.Second, func() error {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Address)
+			if err != nil {
+				return nil
+			}
+			return errors.Join(errors.New("it takes connections"), conn.Close())
+		})
+	}
+	// Who has left does not come back; who is late with a heartbeat does.
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n, err := server.Must(t, "ZCARD", "tenantgate:{nodes}").AsInt64(); err != nil || n != fleetSize {
+			return fmt.Errorf("%d of %d gateways are in the fleet while they have requests, %w", n, fleetSize, err)
+		}
+		return nil
+	})
+	finish()
+	all.Wait()
 }

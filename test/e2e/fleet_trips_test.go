@@ -13,7 +13,8 @@ import (
 //
 // How many round trips there are depends on the time that passes, and how many requests on the machine. So a tenant is busy
 // here when each gateway has 400 requests a second of it, and it has been for a while, in which the gateways learn what it
-// needs; a round in which there were fewer requests is repeated with more clients.
+// needs; a round in which there were fewer requests is repeated with more clients. What is left then is that the round trips
+// are few for the time.
 func TestFleetRoundTrips(t *testing.T) {
 	t.Parallel()
 	u := startUpstreams(t)
@@ -25,9 +26,10 @@ func TestFleetRoundTrips(t *testing.T) {
 	server := redis.Start(t, redis.Options{})
 	list := startFleet(t, b, server.URL(), "timeout 5s", harness.Options{Plain: true})
 	for _, host := range []string{"acme.app.test", "globex.app.test"} {
-		for round := 1; !fewRoundTrips(t, list, server, host, round); round++ {
-			if round == 5 {
-				t.Fatalf("%s: in %d rounds this machine did not send as much as makes a busy tenant", host, round)
+		const rounds = 4
+		for round := 1; round <= rounds; round++ {
+			if fewRoundTrips(t, list, server, host, round, round == rounds) {
+				break
 			}
 		}
 	}
@@ -37,8 +39,8 @@ func TestFleetRoundTrips(t *testing.T) {
 	list.stop(t)
 }
 
-// fewRoundTrips loads a tenant and counts, and reports whether the tenant was busy.
-func fewRoundTrips(t *testing.T, list gateways, server *redis.Server, host string, round int) (busy bool) {
+// fewRoundTrips loads a tenant and counts, and reports whether the tenant was busy. The last round counts in any case.
+func fewRoundTrips(t *testing.T, list gateways, server *redis.Server, host string, round int, last bool) (busy bool) {
 	t.Helper()
 	s := send(t, list, harness.Ask{Host: host}, float64(600*len(list)*round), evenly)
 	harness.Throughout(t, 1500*time.Millisecond, list.ended)
@@ -53,8 +55,16 @@ func fewRoundTrips(t *testing.T, list gateways, server *redis.Server, host strin
 	if r.Failures > 0 {
 		t.Errorf("%s: %s", host, r)
 	}
-	if busy = float64(asked) >= 400*took.Seconds()*float64(len(list)); busy && (made > asked/50 || made == 0) {
+	seconds := took.Seconds() * float64(len(list))
+	busy = float64(asked) >= 400*seconds
+	if busy && (made > asked/50 || made == 0) {
 		t.Errorf("%s: %d round trips for %d requests", host, made, asked)
+	}
+	if last && !busy {
+		t.Logf("%s: in %d rounds this machine did not send as much as makes a busy tenant", host, round)
+		if float64(made) > 8*seconds {
+			t.Errorf("%s: %d round trips in %s", host, made, took)
+		}
 	}
 	return busy
 }

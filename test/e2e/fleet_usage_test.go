@@ -130,7 +130,7 @@ func killWhileItWrites(t *testing.T, g *harness.Gateway, db *sql.DB, node string
 		value        = recordedBy(t, db, node)
 		looked       = time.Now().UnixNano() // when the last look began that showed value
 		writes       []int64                 // of each write that was seen, when the last look before it began
-		deadline     = time.Now().Add(30 * time.Second)
+		deadline     = time.Now().Add(60 * time.Second)
 		quick        bool
 		killed, last time.Time
 	)
@@ -144,7 +144,7 @@ func killWhileItWrites(t *testing.T, g *harness.Gateway, db *sql.DB, node string
 			writes = append(writes, looked)
 			value = v
 			// Between two looks at what it has written lies a second, unless the machine is busy: once must do.
-			quick = quick || !last.IsZero() && time.Since(last) < 1300*time.Millisecond
+			quick = quick || !last.IsZero() && time.Since(last) < 1500*time.Millisecond
 			last = time.Now()
 		}
 		looked = now.UnixNano()
