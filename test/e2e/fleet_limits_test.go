@@ -36,7 +36,7 @@ var loadedLimits = []loadedLimit{
 
 // tries is how often a limit is loaded until there was as much demand as it needs: what a busy machine does not send in one
 // round it makes up for in the next, with requests that cost more. The last round counts in any case, against what was sent.
-const tries = 4
+const tries = 3
 
 // at returns the limit as it is loaded in a round, and who asks for what there. Each round has buckets of its own, full ones.
 func (l loadedLimit) at(round int) (loadedLimit, harness.Ask) {
