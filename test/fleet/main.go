@@ -77,7 +77,7 @@ func run(ctx context.Context, nodes string, c config) error {
 	}
 	defer server.Stop()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "nodes\tlimit\tasked\tadmitted\tat most\tof it\texcess\trequests per round trip\t")
+	fmt.Fprintln(w, "nodes\tlimit\tasked\tadmitted\tat most\tof it\texcess\trequests per round trip\tlosses\t")
 	for text := range strings.SplitSeq(nodes, ",") {
 		if c.nodes, err = strconv.Atoi(text); err != nil || c.nodes < 1 {
 			return fmt.Errorf("there can be no fleet of %q gateways", text)
@@ -92,8 +92,8 @@ func run(ctx context.Context, nodes string, c config) error {
 		}
 		for i := range results {
 			r := &results[i]
-			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%.0f\t%.1f %%\t%.0f\t%.0f\t\n", c.nodes, r.tenant.name, r.asked, r.admitted, r.most(),
-				100*float64(r.admitted)/r.most(), r.excess(), float64(asked)/float64(max(r.calls, 1)))
+			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%.0f\t%.1f %%\t%.0f\t%.0f\t%d\t\n", c.nodes, r.tenant.name, r.asked, r.admitted, r.most(),
+				100*float64(r.admitted)/r.most(), r.excess(), float64(asked)/float64(max(r.calls, 1)), r.lost)
 		}
 	}
 	return w.Flush()

@@ -52,8 +52,9 @@ type result struct {
 	// calls are the round trips of all nodes together, over all tenants.
 	calls int64
 	took  time.Duration
-	// losses is how often Redis was restarted or paused.
+	// losses is how often Redis was restarted or paused, lost how often a node has lost it, for whatever reason.
 	losses int
+	lost   int64
 }
 
 // most is what the limit lets pass in the time that the run took, with one burst more for each time that Redis was lost.
@@ -162,6 +163,7 @@ func simulate(ctx context.Context, server *redis.Server, c config) ([]result, er
 			defer mu.Unlock()
 			for i := range results {
 				results[i].calls += n.store.Stats().Calls
+				results[i].lost += n.store.Stats().Losses
 			}
 		})
 	}
