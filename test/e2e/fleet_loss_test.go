@@ -79,7 +79,6 @@ type loss struct {
 	server  *redis.Server
 	proxy   *harness.Proxy
 	list    gateways
-	began   time.Time
 	streams [2]*traffic
 	// mixed is for how long, in ns, some gateways may have used Redis while others did not: when it went, and when it came
 	// back.

@@ -98,15 +98,3 @@ func (s *traffic) stop() harness.Report {
 	}
 	return sum
 }
-
-// admittedBy returns how many requests a gateway has admitted, of those that were answered after a time (Unix, in ns).
-func (s *traffic) admittedBy(gateway int, after int64) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.asks[gateway] {
-		if a.admitted() && a.received > after {
-			n++
-		}
-	}
-	return n
-}
