@@ -32,7 +32,7 @@ func TestFleetReload(t *testing.T) {
 				username gate
 				password {env.REDIS_PASSWORD}
 				ca_file %s
-				timeout 1s
+				timeout 5s
 				mode %s
 			}
 			`, server.Addr(), server.CAFile(), mode),
