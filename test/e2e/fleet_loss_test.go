@@ -139,8 +139,9 @@ func (l *loss) lose(t *testing.T, f redisFault) {
 			if float64(v.admitted) > v.most+float64(limit.burst) {
 				t.Errorf("tenant %d: %d were admitted without Redis, the limit gives %.1f", i, v.admitted, v.most)
 			}
-			if v.admitted == 0 || v.demanded() && float64(v.admitted) < 0.8*v.least-fleetSize {
-				t.Errorf("tenant %d: only %d were admitted without Redis, the limit gives %.1f", i, v.admitted, v.least)
+			// Each of them may be one request short of its share.
+			if float64(v.admitted) < 0.8*float64(v.ideal)-fleetSize {
+				t.Errorf("tenant %d: only %d were admitted without Redis, one bucket would have given %d", i, v.admitted, v.ideal)
 			}
 		}
 	}
