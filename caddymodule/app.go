@@ -228,13 +228,15 @@ func (a *App) Stop() error {
 		a.runtime.deactivate(a.activation)
 		a.activation = nil
 	}
-	return a.stopFleet()
+	return nil
 }
 
 // Cleanup gives back what Provision acquired, and only that. Requests that are still inside a handler keep their
 // references.
 func (a *App) Cleanup() error {
-	err := a.releaseSigner()
+	// Not in Stop: Caddy stops its apps in any order, and requests that come until the servers have stopped are to be decided
+	// with Redis.
+	err := errors.Join(a.releaseSigner(), a.stopFleet())
 	if a.runtimeKey != "" {
 		_, err2 := runtimes.Delete(a.runtimeKey)
 		err = errors.Join(err, err2)

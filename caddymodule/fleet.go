@@ -107,7 +107,7 @@ func (q *Quota) options() (fleet.Options, error) {
 }
 
 // fleets holds the connections to Redis, keyed by everything that they are made from. A configuration owns one reference
-// from its Start to its Stop, so that leases survive a reload, and `caddy validate` connects to nothing.
+// from its Start to its Cleanup, so that leases survive a reload, and `caddy validate` connects to nothing.
 var fleets = caddy.NewUsagePool()
 
 // pooledFleet is a connection to Redis with what is on lease from it, and another for hints of changes.

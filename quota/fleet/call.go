@@ -22,7 +22,7 @@ func (s *Store) partOf(d *claim, l *quota.Limit) part {
 	if s.leased(d.k) {
 		s.lease(c, &p)
 		p.want += int64(c.waiting.Load()) * d.need
-		if s.exact {
+		if s.exact || s.closing.Load() {
 			p.want = 0
 		}
 	}
@@ -188,10 +188,11 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	}
 }
 
-// mostPause is how long a node waits at the most before it asks again for what is used up: until a hundred requests have
-// come, and so short that a bucket that is empty now cannot be full by then.
+// mostPause is how long a node waits at the most before it asks again for what is used up: until two hundred requests have
+// come, because after each pause one call may find something and the next nothing; and so short that a bucket that is empty
+// now cannot be full by then.
 func (s *Store) mostPause(c *cell, p *part) time.Duration {
-	pause := time.Duration(min(100*float64(time.Second)/max(c.demand, 1), float64(longestPause)))
+	pause := time.Duration(min(200*float64(time.Second)/max(c.demand, 1), float64(longestPause)))
 	pause = max(pause, shortestPause)
 	if c.id.kind != kindRate {
 		return pause

@@ -121,6 +121,15 @@ func (c *cell) empty() int64 {
 	}
 }
 
+// asking reports whether a call about this limit is under way, which may bring more.
+func (c *cell) asking() bool {
+	if !c.mu.TryLock() {
+		return true
+	}
+	c.mu.Unlock()
+	return false
+}
+
 // onLease is what is left of the lease.
 func (c *cell) onLease(at int64) int64 {
 	if n := c.tokens.Load(); n > 0 && at < c.expires.Load() {

@@ -28,5 +28,7 @@
 // when Redis is back. Until then [Options.OnLoss] decides. The local way divides rates and slots by the number of gateways
 // last known, lets each bucket begin as empty as it was last known to be, and tells Redis afterwards what was admitted.
 // Allowances are then counted by the local store, against what all have recorded. When Redis comes back empty, each
-// gateway tells it what it knows; only of limits that it has not heard of for a while can there be one burst too many.
+// gateway tells it what it knows; only of limits that it has not heard of for a while can there be one burst too many. For as
+// long as some gateways use Redis while others have not found it again, a second or two, the shares of the others come on top of
+// the limit.
 package fleet

@@ -29,6 +29,7 @@ type link struct {
 	up     atomic.Bool
 	client atomic.Pointer[rueidis.Client]
 	nodes  atomic.Int64 // last known, at least 1
+	back   time.Time    // when Redis was last found to be back; of run's own
 	// offset is Redis's clock less this node's, in µs: Unix time less the time since epoch.
 	offset atomic.Int64
 
@@ -239,7 +240,13 @@ func (l *link) beat(life time.Duration) error {
 		return err
 	}
 	if len(n) == 2 {
-		l.nodes.Store(max(n[0], 1))
+		if !l.up.Load() {
+			l.back = before
+		}
+		// A Redis that comes back may have forgotten who there is, until all have said so again.
+		if n[0] > l.nodes.Load() || before.Sub(l.back) >= 3*l.o.Heartbeat {
+			l.nodes.Store(max(n[0], 1))
+		}
 		l.offset.Store(n[1] - time.Since(l.epoch).Microseconds() + time.Since(before).Microseconds()/2)
 	}
 	return nil

@@ -345,3 +345,29 @@ func TestStartWithoutRedis(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
+
+// Promise: a Redis that comes back empty and goes again before all gateways have told it of themselves does not make each of
+// them take itself for the only one: together they admit no more than the limit, however often that happens.
+func TestLossAfterLoss(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	stores := newFleet(t, server, 4, func(o *Options) { o.Heartbeat = 2 * time.Second })
+	for n := range 2 {
+		server.Stop()
+		for _, s := range stores {
+			eventually(t, func() bool { return !s.Stats().Up })
+		}
+		total := 0
+		for _, s := range stores {
+			total += quotatest.Drain(s, limitsOf(n, quotatest.Slow(t, 40)), 50)
+		}
+		if total != 40 {
+			t.Errorf("%d passed after loss %d, of 40", total, n+1)
+		}
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stores {
+			eventually(t, func() bool { return s.Stats().Up })
+		}
+	}
+}

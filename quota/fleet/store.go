@@ -32,6 +32,8 @@ type Store struct {
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 	once   sync.Once
+	// closing says that no call leases anything ahead of need any more.
+	closing atomic.Bool
 }
 
 const (

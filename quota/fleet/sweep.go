@@ -37,7 +37,7 @@ func (s *Store) tend(c *cell) {
 		if spare {
 			s.giveUp(c, &p)
 		}
-		if s.exact {
+		if s.exact || s.closing.Load() {
 			p.want = 0
 		}
 	}
@@ -140,6 +140,7 @@ const closeLimit = 2 * time.Second
 // still under way are decided without Redis.
 func (s *Store) Close() {
 	s.once.Do(func() {
+		s.closing.Store(true)
 		s.returnLeases(time.Now().Add(closeLimit))
 		s.cancel()
 		s.loops.Wait()
@@ -162,7 +163,7 @@ func (s *Store) returnLeases(deadline time.Time) {
 	for i := range s.shards {
 		table := *s.shards[i].table.Load()
 		for j := range table {
-			if c := table[j].cell.Load(); c != nil && !c.dead() && (c.tokens.Load() > 0 || c.used.Load() > 0) {
+			if c := table[j].cell.Load(); c != nil && !c.dead() && (c.tokens.Load() > 0 || c.used.Load() > 0 || c.asking()) {
 				work <- c
 			}
 		}

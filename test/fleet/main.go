@@ -23,12 +23,13 @@ func main() {
 	mode := flag.String("mode", "lease", "lease or exact")
 	churn := flag.Bool("churn", true, "gateways join, leave, and fall silent")
 	restart := flag.Duration("restart", 0, "when Redis is killed and comes back empty; 0 is never")
+	pause := flag.Duration("pause", 0, "when Redis is stopped for 2 s (SIGSTOP); 0 is never")
 	timeout := flag.Duration("timeout", fleet.DefaultTimeout, "how long a request waits for Redis")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *nodes, config{
-		span: *span, mode: fleet.Mode(*mode), churn: *churn, restart: *restart, timeout: *timeout, seed: 1,
+		span: *span, mode: fleet.Mode(*mode), churn: *churn, restart: *restart, pause: *pause, timeout: *timeout, seed: 1,
 		tenants: tenants(*demand),
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "fleet:", err)
@@ -76,7 +77,7 @@ func run(ctx context.Context, nodes string, c config) error {
 	}
 	defer server.Stop()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "nodes\tlimit\tasked\tadmitted\tat most\tof it\texcess\trequests per round trip\t")
+	fmt.Fprintln(w, "nodes\tlimit\tasked\tadmitted\tat most\tof it\texcess\trequests per round trip\tlosses\t")
 	for text := range strings.SplitSeq(nodes, ",") {
 		if c.nodes, err = strconv.Atoi(text); err != nil || c.nodes < 1 {
 			return fmt.Errorf("there can be no fleet of %q gateways", text)
@@ -91,8 +92,8 @@ func run(ctx context.Context, nodes string, c config) error {
 		}
 		for i := range results {
 			r := &results[i]
-			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%.0f\t%.1f %%\t%.0f\t%.0f\t\n", c.nodes, r.tenant.name, r.asked, r.admitted, r.most(),
-				100*float64(r.admitted)/r.most(), r.excess(), float64(asked)/float64(max(r.calls, 1)))
+			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%.0f\t%.1f %%\t%.0f\t%.0f\t%d\t\n", c.nodes, r.tenant.name, r.asked, r.admitted, r.most(),
+				100*float64(r.admitted)/r.most(), r.excess(), float64(asked)/float64(max(r.calls, 1)), r.lost)
 		}
 	}
 	return w.Flush()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -11,6 +12,9 @@ import (
 	"github.com/tenantgate/tenantgate/quota/fleet"
 	"github.com/tenantgate/tenantgate/test/redis"
 )
+
+// pauseFor is for how long Redis is paused.
+const pauseFor = 2 * time.Second
 
 // slice is the width of the stretches in which admitted requests are counted.
 const slice = 100 * time.Millisecond
@@ -32,10 +36,11 @@ type config struct {
 	tenants []tenant
 	// churn lets a quarter of the nodes leave and others join in the middle, and another quarter fall silent for a while.
 	churn bool
-	// restart is when Redis is killed and started again empty; 0: never.
-	restart time.Duration
-	seed    uint64
-	timeout time.Duration
+	// restart is when Redis is killed and started again empty, pause when it is stopped for pauseFor; 0: never. Where both are
+	// given, pause comes later, by more than pauseFor.
+	restart, pause time.Duration
+	seed           uint64
+	timeout        time.Duration
 }
 
 // result is what happened to one tenant.
@@ -47,14 +52,14 @@ type result struct {
 	// calls are the round trips of all nodes together, over all tenants.
 	calls int64
 	took  time.Duration
-	// restarts is how often Redis came back empty.
-	restarts int
+	// losses is how often Redis was restarted or paused, lost how often a node has lost it, for whatever reason.
+	losses int
+	lost   int64
 }
 
-// most is what the limit lets pass in the time that the run took, with one burst more for each time that Redis lost
-// everything.
+// most is what the limit lets pass in the time that the run took, with one burst more for each time that Redis was lost.
 func (r *result) most() float64 {
-	return float64(r.tenant.rate.Burst())*float64(1+r.restarts) + perSecond(r.tenant.rate)*r.took.Seconds()
+	return float64(r.tenant.rate.Burst())*float64(1+r.losses) + perSecond(r.tenant.rate)*r.took.Seconds()
 }
 
 func perSecond(r quota.Rate) float64 { return float64(r.Requests()) / r.Period().Seconds() }
@@ -66,7 +71,7 @@ func (r *result) excess() float64 {
 	worst, least := 0.0, 0.0
 	sum := 0.0
 	each := perSecond(r.tenant.rate) * slice.Seconds()
-	burst := float64(r.tenant.rate.Burst()) * float64(1+r.restarts)
+	burst := float64(r.tenant.rate.Burst()) * float64(1+r.losses)
 	// sum - each × slices is a walk; the worst stretch is its highest rise.
 	for i, n := range r.slices {
 		sum += float64(n)
@@ -158,22 +163,37 @@ func simulate(ctx context.Context, server *redis.Server, c config) ([]result, er
 			defer mu.Unlock()
 			for i := range results {
 				results[i].calls += n.store.Stats().Calls
+				results[i].lost += n.store.Stats().Losses
 			}
 		})
 	}
-	restarts := 0
-	if c.restart > 0 {
-		wait(ctx, c.restart)
-		if err := server.Restart(); err != nil {
-			return nil, err
-		}
-		restarts++
-	}
+	losses, err := loseRedis(ctx, server, c, began)
 	all.Wait()
 	for i := range results {
-		results[i].took, results[i].restarts = c.span, restarts
+		results[i].took, results[i].losses = c.span, losses
 	}
-	return results, ctx.Err()
+	return results, errors.Join(err, ctx.Err())
+}
+
+// loseRedis restarts and pauses Redis when it is time, and returns how often it was away.
+func loseRedis(ctx context.Context, server *redis.Server, c config, began time.Time) (losses int, err error) {
+	if c.restart > 0 {
+		wait(ctx, time.Until(began.Add(c.restart)))
+		losses++
+		if err := server.Restart(); err != nil {
+			return losses, err
+		}
+	}
+	if c.pause > 0 {
+		wait(ctx, time.Until(began.Add(c.pause)))
+		losses++
+		if err := server.Pause(); err != nil {
+			return losses, err
+		}
+		wait(ctx, pauseFor)
+		return losses, server.Resume()
+	}
+	return losses, nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

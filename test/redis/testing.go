@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,6 +72,12 @@ func (s *Server) Must(t testing.TB, args ...string) rueidis.RedisResult {
 // Scripts returns how many scripts the server has run since it started: every EVALSHA and EVAL.
 func (s *Server) Scripts(t testing.TB) int {
 	t.Helper()
+	return s.Calls(t, "evalsha", "eval")
+}
+
+// Calls returns how often these commands were called since the server started, also by scripts, by its own INFO commandstats.
+func (s *Server) Calls(t testing.TB, commands ...string) int {
+	t.Helper()
 	text, err := s.Must(t, "INFO", "commandstats").ToString()
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +85,7 @@ func (s *Server) Scripts(t testing.TB) int {
 	total := 0
 	for line := range strings.Lines(text) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":calls=")
-		if name == "cmdstat_evalsha" || name == "cmdstat_eval" {
+		if name, ok := strings.CutPrefix(name, "cmdstat_"); ok && slices.Contains(commands, name) {
 			calls, _, _ := strings.Cut(rest, ",")
 			n, err := strconv.Atoi(calls)
 			if err != nil {
