@@ -169,6 +169,7 @@ func TestUpstreamEchoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close() //nolint:errcheck // a pipe's
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || string(body) != head {
 		t.Errorf("got %q, %v, want the request's head", body, err)

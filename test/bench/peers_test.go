@@ -147,27 +147,27 @@ func TestAuthService(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 50, 0, time.UTC)
 	facts := someFacts()
 	service := newAuthService(facts, func() time.Time { return now })
-	ask := func(host string) *http.Response {
+	ask := func(host string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 		r.Header.Set("X-Forwarded-Host", host)
 		w := httptest.NewRecorder()
 		service.ServeHTTP(w, r)
-		return w.Result()
+		return w
 	}
 	for range 3 {
 		resp := ask("t0000001.bench.test")
-		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("status %d", resp.StatusCode)
+		if resp.Code != http.StatusOK {
+			t.Fatalf("status %d", resp.Code)
 		}
 		for _, h := range facts[1].Headers {
-			if got := resp.Header.Get(h.Name); got != h.Value {
+			if got := resp.Header().Get(h.Name); got != h.Value {
 				t.Errorf("%s is %q, want %q", h.Name, got, h.Value)
 			}
 		}
 	}
 	for _, host := range []string{"nobody.bench.test", "t0000001.elsewhere.test", "t0000001", ""} {
-		if resp := ask(host); resp.StatusCode != http.StatusNotFound || resp.Header.Get("X-Tenant-ID") != "" {
-			t.Errorf("%q: status %d, %v", host, resp.StatusCode, resp.Header)
+		if resp := ask(host); resp.Code != http.StatusNotFound || resp.Header().Get("X-Tenant-ID") != "" {
+			t.Errorf("%q: status %d, %v", host, resp.Code, resp.Header())
 		}
 	}
 	for _, tt := range []struct {
@@ -176,10 +176,10 @@ func TestAuthService(t *testing.T) {
 	}{{0, 200}, {0, 429}, {5 * time.Second, 429}, {5 * time.Second, 200}, {time.Second, 429}} {
 		now = now.Add(tt.after)
 		resp := ask("limited.bench.test")
-		if resp.StatusCode != tt.status {
-			t.Errorf("at %s: status %d, want %d", now, resp.StatusCode, tt.status)
+		if resp.Code != tt.status {
+			t.Errorf("at %s: status %d, want %d", now, resp.Code, tt.status)
 		}
-		if after := resp.Header.Get("Retry-After"); (after != "") != (tt.status == 429) {
+		if after := resp.Header().Get("Retry-After"); (after != "") != (tt.status == 429) {
 			t.Errorf("at %s: Retry-After %q", now, after)
 		}
 	}
