@@ -114,7 +114,7 @@ func (b *bench) warmGateway(ctx context.Context, name string, n, size, asked int
 // fillSlice is how long a gateway is asked at a time while it is filled, fillConnections how many requests are under way.
 const (
 	fillSlice       = 5 * time.Second
-	fillConnections = 1024
+	fillConnections = 256
 )
 
 // fill asks a gateway for the tenants 0 to n-1, so that it has them in its cache. A thousand are a matter of a moment; more

@@ -68,8 +68,8 @@ func wrkVersion() string {
 	return strings.Join(words[:2], " ")
 }
 
-// tenantMemory is what a cached tenant takes with GOGC=400 at most, in bytes: five times its part of the live heap.
-const tenantMemory = 8 << 10
+// tenantMemory is what a cached tenant takes with GOGC=400 at most, in bytes: five times its part of the live heap, or -curve-memlimit.
+const tenantMemory = 10 << 10
 
 // enoughMemory returns an error when the machine has no room for so many cached tenants.
 func enoughMemory(tenants int) error {

@@ -41,7 +41,7 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 	f.IntVar(&o.Warm, "warm", 100_000, "tenants that are cached in scenario memory")
 	f.StringVar(&o.GOGC, "gogc", "off", "GOGC of every proxy")
 	f.StringVar(&o.GOMEMLIMIT, "memlimit", "256MiB", "GOMEMLIMIT of every proxy")
-	f.StringVar(&o.CurveLimit, "curve-memlimit", "4GiB", "GOMEMLIMIT of every gateway in scenario tenants")
+	f.StringVar(&o.CurveLimit, "curve-memlimit", "8GiB", "GOMEMLIMIT of every gateway in scenario tenants")
 	f.StringVar(&o.CurveGOGC, "curve-gogc", "400", "GOGC of every gateway in scenario tenants; 400 is what the gateway has by itself")
 	f.IntVar(&o.ProxyCores, "proxy-cores", 0, "cores of the proxies; 0 means half of the machine")
 	f.IntVar(&o.Port, "port", 21800, "first of the 80 ports of 127.0.0.1 that are used")
