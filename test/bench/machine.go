@@ -68,7 +68,8 @@ func wrkVersion() string {
 	return strings.Join(words[:2], " ")
 }
 
-// tenantMemory is what a cached tenant takes with GOGC=400 at most, in bytes: five times its part of the live heap, or -curve-memlimit.
+// tenantMemory is what a cached tenant takes at most, in bytes, where the heap may grow to five times what is live (GOGC=400): its
+// snapshot, its keys, and what quotas know of it are about 2 KB.
 const tenantMemory = 10 << 10
 
 // enoughMemory returns an error when the machine has no room for so many cached tenants.

@@ -105,10 +105,11 @@ const retryPause = 500 * time.Millisecond
 // errDisturbed is wrapped by errors after which a slice is taken again.
 var errDisturbed = errors.New("disturbed")
 
-// undisturbed is [bench.quietSlice], taken again when requests had no answer. The report says how often that was.
+// undisturbed is [bench.quietSlice], taken again when requests had no answer, and for longer each time. The report says how
+// often that was.
 func (b *bench) undisturbed(ctx context.Context, c candidate, round int) (sample, error) {
 	for try := 1; ; try++ {
-		s, err := b.quietSlice(ctx, c, round)
+		s, err := b.quietSlice(ctx, c, round, time.Duration(try)*b.sliceLength)
 		if err == nil || !errors.Is(err, errDisturbed) || try == tries || ctx.Err() != nil {
 			return s, err
 		}
@@ -122,8 +123,8 @@ func (b *bench) undisturbed(ctx context.Context, c candidate, round int) (sample
 	}
 }
 
-// slice asks one candidate for the length of a slice, and checks the answers.
-func (b *bench) slice(ctx context.Context, c candidate, round int) (sample, error) {
+// slice asks one candidate for some time, and checks the answers.
+func (b *bench) slice(ctx context.Context, c candidate, round int, length time.Duration) (sample, error) {
 	wrk := b.wrk
 	if c.Load != nil {
 		wrk = c.Load
@@ -132,7 +133,7 @@ func (b *bench) slice(ctx context.Context, c candidate, round int) (sample, erro
 	if err != nil {
 		return sample{}, err
 	}
-	l, err := wrk.run(ctx, c.Server.Address, c.question(round), b.sliceLength)
+	l, err := wrk.run(ctx, c.Server.Address, c.question(round), length)
 	if gone := c.Server.alive(); gone != nil {
 		return sample{}, gone
 	}

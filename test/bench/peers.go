@@ -76,6 +76,8 @@ func comparePeers(ctx context.Context, b *bench) error {
 		"what is *as shipped* or *stock* has its own, and nginx and HAProxy need none. All but plain and stock `reverse_proxy` find the tenant, hold "+
 		"it to its limit, and send the same nine headers upstream (constant ones in the third line).", peerTenants, b.GOGC, b.GOMEMLIMIT))
 	b.report.table(peerTable(candidates, samples, stock))
+	noise := ratioTo(samples[index["again"]], samples[index["plain"]])
+	b.report.printf("- noise: plain `reverse_proxy` ÷ itself, median %.3f (%s)\n", noise.Median, spread(noise))
 	for _, want := range budgets {
 		b.report.compareKeys(candidates, samples, index, want)
 	}

@@ -73,7 +73,7 @@ func parseMachine(stat string) (time.Duration, error) {
 
 // quietSlice is [bench.slice] on a machine that does little else: with -quiet it waits for that, and takes the slice
 // again when other work came in between. It gives up with ctx.
-func (b *bench) quietSlice(ctx context.Context, c candidate, round int) (sample, error) {
+func (b *bench) quietSlice(ctx context.Context, c candidate, round int, length time.Duration) (sample, error) {
 	for {
 		if err := b.waitQuiet(ctx); err != nil {
 			return sample{}, err
@@ -82,7 +82,7 @@ func (b *bench) quietSlice(ctx context.Context, c candidate, round int) (sample,
 		if err != nil {
 			return sample{}, err
 		}
-		s, err := b.slice(ctx, c, round)
+		s, err := b.slice(ctx, c, round, length)
 		if err != nil {
 			return sample{}, err
 		}

@@ -94,8 +94,8 @@ func (q question) arguments() []string {
 	return []string{q.Hosts.Format, strconv.Itoa(q.Hosts.Count), none(q.Draws), strconv.Itoa(q.From), none(q.Tokens)}
 }
 
-// longestSlice is more than any slice: wrk knows whole seconds only, so it is told this and stopped by a signal.
-const longestSlice = "60s"
+// longestSlice is more than any slice: wrk knows whole seconds only, so it is told this, and stopped by a signal.
+const longestSlice = "600s"
 
 // run asks address for the length of a slice. The time that counts is wrk's own.
 func (w *wrk) run(ctx context.Context, address string, q question, slice time.Duration) (load, error) {
