@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -31,7 +32,7 @@ func (b *bench) facts(ctx context.Context) ([]string, error) {
 	}
 	facts := []string{
 		fmt.Sprintf("made on %s by `./test/bench/run %s`", b.began.UTC().Format("2 January 2006, 15:04 UTC"), strings.Join(b.Command, " ")),
-		fmt.Sprintf("the gateway: %s, Caddy %s; load: %s, %d connections", info.GoVersion, caddy, wrkVersion(), b.Connections),
+		fmt.Sprintf("the gateway: %s%s, Caddy %s; load: %s, %d connections", revision(info), info.GoVersion, caddy, wrkVersion(), b.Connections),
 		"peers: " + strings.Join(b.tools.Versions, ", "),
 		fmt.Sprintf("Linux %s, %s", strings.TrimSpace(string(kernel)), processor()),
 		fmt.Sprintf("cores: proxy %s, upstream (and Redis, auth service) %s, wrk %s", b.cores.Proxy, b.cores.Upstream, b.cores.Load),
@@ -42,6 +43,16 @@ func (b *bench) facts(ctx context.Context) ([]string, error) {
 		facts = append(facts, "not there, and left out: "+strings.Join(missing, ", "))
 	}
 	return facts, nil
+}
+
+// revision returns the commit that a program was built from, for the beginning of a list; empty when it does not say.
+func revision(info *debug.BuildInfo) string {
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "commit " + s.Value[:12] + ", "
+		}
+	}
+	return ""
 }
 
 // processor returns the processor's model name.

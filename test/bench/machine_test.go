@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -177,6 +178,15 @@ func TestUpstreamEchoes(t *testing.T) {
 	got := make([]byte, len(upstreamResponse))
 	if _, err := io.ReadFull(r, got); err != nil || !bytes.Equal(got, upstreamResponse) {
 		t.Errorf("then got %q, %v", got, err)
+	}
+}
+
+// A program that knows its commit says so, and one that does not leaves no gap.
+func TestRevision(t *testing.T) {
+	for value, want := range map[string]string{"0123456789abcdef0123": "commit 0123456789ab, ", "": ""} {
+		if got := revision(&debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: value}}}); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
 	}
 }
 
