@@ -73,6 +73,9 @@ func tenantsCurve(ctx context.Context, b *bench) error {
 			}
 		}
 	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	samples, err := b.measure(ctx, candidates)
 	if err != nil {
 		return err
@@ -138,6 +141,7 @@ func (b *bench) fill(ctx context.Context, gateway *process, n int) error {
 			b.progress("%s, from %s on, is taken again: %v", gateway.Name, thousands(at), err)
 			continue
 		}
+		failed = 0
 		at += max(1, int(l.Requests)-fillConnections) // the last ones may have had no answer
 	}
 	cached, err := cachedTenants(ctx, gateway.Admin)

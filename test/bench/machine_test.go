@@ -93,6 +93,18 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// Servers are at rest when all of them together do next to nothing, whatever else the machine does.
+func TestAtRest(t *testing.T) {
+	began := time.Now()
+	before := meter{at: began, all: time.Hour, ours: 50 * time.Second}
+	for ours, want := range map[time.Duration]bool{0: true, 90 * time.Millisecond: true, 100 * time.Millisecond: false, time.Second: false} {
+		now := meter{at: began.Add(2 * time.Second), all: 2 * time.Hour, ours: before.ours + ours}
+		if got := atRest(before, now); got != want {
+			t.Errorf("%s in 2 s: %v, want %v", ours, got, want)
+		}
+	}
+}
+
 // Every candidate stands next to each other one in turn, and each round asks each once.
 func TestTurn(t *testing.T) {
 	for round := range 10 {
