@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// histogram counts durations in classes that are 5 % wide each, from 10 µs on.
+type histogram struct {
+	classes [400]int64
+	n       int64
+	highest time.Duration
+}
+
+const (
+	firstClass = 10 * time.Microsecond
+	classWidth = 1.05
+)
+
+func (h *histogram) add(d time.Duration) {
+	class := 0
+	if d > firstClass {
+		class = int(math.Log(float64(d)/float64(firstClass))/math.Log(classWidth)) + 1
+	}
+	h.classes[min(class, len(h.classes)-1)]++
+	h.n++
+	h.highest = max(h.highest, d)
+}
+
+// quantile returns the upper end of the class that holds a part of all, at most 5 % too much; 0 for an empty histogram.
+func (h *histogram) quantile(q float64) time.Duration {
+	rank := int64(math.Ceil(q * float64(h.n)))
+	seen := int64(0)
+	for class, n := range h.classes {
+		if seen += n; n > 0 && seen >= rank {
+			return min(time.Duration(float64(firstClass)*math.Pow(classWidth, float64(class))), h.highest)
+		}
+	}
+	return h.highest
+}
+
+// failure is something that should not have happened.
+type failure struct {
+	at   time.Duration // since the run began
+	kind string
+	text string
+}
+
+// kept bounds how many failures are told in full.
+const kept = 100
+
+// tally is what a run has seen.
+type tally struct {
+	began time.Time
+
+	mu       sync.Mutex
+	kinds    map[string]map[string]int64 // by kind of request and status
+	times    map[string]*histogram
+	events   map[string]int64
+	failures []failure
+	failed   int64
+	late     map[time.Duration]int64 // answers that showed what was before a change, by how long after it
+	wrong    int64                   // answers for another tenant
+}
+
+func newTally() *tally {
+	return &tally{
+		began: time.Now(), kinds: map[string]map[string]int64{}, times: map[string]*histogram{}, events: map[string]int64{},
+		late: map[time.Duration]int64{},
+	}
+}
+
+// request counts one request with its answer: a status, or what happened instead of one.
+func (t *tally) request(kind string, status int, instead string, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kinds[kind] == nil {
+		t.kinds[kind], t.times[kind] = map[string]int64{}, &histogram{}
+	}
+	if instead == "" {
+		instead = strconv.Itoa(status)
+		t.times[kind].add(took)
+	}
+	t.kinds[kind][instead]++
+}
+
+// changedLate counts an answer that showed what was before a change, so long after the change was confirmed.
+func (t *tally) changedLate(late time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late[late]++
+}
+
+// event counts something that was made to happen.
+func (t *tally) event(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events[name]++
+}
+
+// fail notes a failure.
+func (t *tally) fail(kind string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed++
+	if wrong := (*wrongTenant)(nil); errors.As(err, &wrong) {
+		t.wrong++
+	}
+	if len(t.failures) < kept {
+		t.failures = append(t.failures, failure{time.Since(t.began), kind, err.Error()})
+	}
+}
+
+// total returns how many requests there were, and how many failures.
+func (t *tally) total() (requests, failed int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, statuses := range t.kinds {
+		for _, n := range statuses {
+			requests += n
+		}
+	}
+	return requests, t.failed
+}
+
+// statuses lists the answers of a kind with their numbers.
+func (t *tally) statuses(kind string) string {
+	text := ""
+	for _, status := range slices.Sorted(maps.Keys(t.kinds[kind])) {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s × %d", status, t.kinds[kind][status])
+	}
+	return text
+}
