@@ -66,21 +66,30 @@ type result struct {
 	echo   harness.Echo
 }
 
-// unknownAs is the refusal of a reference that leads to nobody.
-func (r *reference) unknownAs() (status int, code string) {
+// refusal is an answer that is not served.
+type refusal struct {
+	status int
+	code   string
+}
+
+func (r refusal) is(got result) bool { return got.status == r.status && got.code == r.code }
+
+// unknownAs returns the refusals of a reference that leads to nobody.
+func (r *reference) unknownAs() []refusal {
+	unknown, invalid := refusal{http.StatusNotFound, "tenant_not_found"}, refusal{http.StatusUnauthorized, "credentials_invalid"}
 	switch r.kind {
-	case byKey, bySession:
-		return http.StatusUnauthorized, "credentials_invalid"
+	case byKey:
+		return []refusal{invalid}
+	case bySession:
+		// One that was revoked, and one whose tenant was removed: it still says who the user is, and nothing says where to.
+		return []refusal{invalid, unknown}
 	default:
-		return http.StatusNotFound, "tenant_not_found"
+		return []refusal{unknown}
 	}
 }
 
 // refusals of tenants that are not active.
-var refusals = map[string]struct {
-	status int
-	code   string
-}{
+var refusals = map[string]refusal{
 	suspended: {http.StatusForbidden, "tenant_suspended"},
 	archived:  {http.StatusGone, "tenant_inactive"},
 }
@@ -111,11 +120,12 @@ func (s *system) checkWithin(g *gateway, grace time.Duration, r *reference, w wh
 	var allowed []string
 	for _, subject := range subjects {
 		if subject == nil {
-			status, code := r.unknownAs()
-			if got.status == status && got.code == code {
-				return nil
+			for _, refusal := range r.unknownAs() {
+				if refusal.is(got) {
+					return nil
+				}
+				allowed = append(allowed, fmt.Sprintf("%d %s", refusal.status, refusal.code))
 			}
-			allowed = append(allowed, fmt.Sprintf("%d %s", status, code))
 			continue
 		}
 		for _, state := range subject.state.possible(w.from, w.to, certain) {
@@ -167,7 +177,7 @@ func (p *subject) served(e harness.Echo) bool {
 // fits returns nil when a subject in some state can give this answer, and else what it would give.
 func (s *system) fits(p *subject, st state, w when, got result) error {
 	if refusal, ok := refusals[st.status]; ok {
-		if got.status == refusal.status && got.code == refusal.code {
+		if refusal.is(got) {
 			return nil
 		}
 		return fmt.Errorf("%d %s", refusal.status, refusal.code)

@@ -56,7 +56,7 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 	if err := w.populate(ctx); err != nil {
 		return nil, fmt.Errorf("make the tenants: %w", err)
 	}
-	t := newTally()
+	t := newTally(out)
 	l := &load{world: w, tally: t, rate: o.rate, grace: o.grace, admitted: map[string]int64{}}
 	if err := l.warm(ctx); err != nil {
 		return nil, err

@@ -101,7 +101,8 @@ func (s *streams) message(g *gateway, r *reference, began time.Time, m message) 
 	}
 	for _, p := range r.leads.possible(began, time.Now(), certain) {
 		if p != nil && p.served(m.Echo) {
-			return fmt.Errorf("%s %s: a stream is open %s after it should have been closed", r.kind, r.value, s.grace)
+			return fmt.Errorf("%s %s: a stream of %s is open %s after it should have been closed; its tenant is %s, it leads to it: %t", r.kind, r.value,
+				time.Since(began).Round(time.Second), s.grace, p.state.last().status, r.leads.last() == p)
 		}
 	}
 	return &wrongTenant{fmt.Sprintf("%s %s: a stream of tenant %q", r.kind, r.value, m.Echo.Values("X-Tenant-ID"))}
@@ -141,7 +142,7 @@ func openEvents(ctx context.Context, g *gateway, j *job) (*opened, int, error) {
 		return nil, 0, err
 	}
 	req.Host, req.Header = j.ask.Host, j.headers()
-	resp, err := streamClient.Do(req)
+	resp, err := streamClient.Do(req) //nolint:bodyclose // closed with what is returned
 	if err != nil {
 		return nil, 0, err
 	}
@@ -169,6 +170,7 @@ var streamClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: tr
 
 // openWebSocket opens a WebSocket; one message a second goes each way.
 func openWebSocket(ctx context.Context, g *gateway, j *job) (*opened, int, error) {
+	//nolint:bodyclose // there is none with an upgrade
 	conn, resp, err := websocket.Dial(ctx, "ws://"+g.address+pathWebSocket, &websocket.DialOptions{
 		Host: j.ask.Host, HTTPHeader: j.headers(), HTTPClient: streamClient,
 	})

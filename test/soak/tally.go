@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -58,6 +59,8 @@ const kept = 100
 // tally is what a run has seen.
 type tally struct {
 	began time.Time
+	// out is told of the failures that are kept, when they happen.
+	out io.Writer
 
 	mu       sync.Mutex
 	kinds    map[string]map[string]int64 // by kind of request and status
@@ -69,9 +72,9 @@ type tally struct {
 	wrong    int64                   // answers for another tenant
 }
 
-func newTally() *tally {
+func newTally(out io.Writer) *tally {
 	return &tally{
-		began: time.Now(), kinds: map[string]map[string]int64{}, times: map[string]*histogram{}, events: map[string]int64{},
+		began: time.Now(), out: out, kinds: map[string]map[string]int64{}, times: map[string]*histogram{}, events: map[string]int64{},
 		late: map[time.Duration]int64{},
 	}
 }
@@ -113,7 +116,9 @@ func (t *tally) fail(kind string, err error) {
 		t.wrong++
 	}
 	if len(t.failures) < kept {
-		t.failures = append(t.failures, failure{time.Since(t.began), kind, err.Error()})
+		f := failure{time.Since(t.began), kind, err.Error()}
+		t.failures = append(t.failures, f)
+		fmt.Fprintf(t.out, "FAILURE after %s, %s: %s\n", f.at.Round(10*time.Millisecond), f.kind, f.text)
 	}
 }
 
