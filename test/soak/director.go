@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,20 +71,51 @@ func (d *director) gateway() *gateway {
 func (d *director) step(ctx context.Context) {
 	d.system.calm.RLock()
 	defer d.system.calm.RUnlock()
-	name, change := "create", d.create
+	name, change, m := "create", d.create, (*mover)(nil)
 	if len(d.movers) > 0 && (len(d.movers) >= movingTenants || rand.IntN(4) > 0) {
-		m := d.movers[rand.IntN(len(d.movers))]
+		m = d.movers[rand.IntN(len(d.movers))]
 		name, change = d.choose(m)
 	}
 	g := d.gateway()
 	defer g.use.RUnlock()
+	began := time.Now()
 	if err := change(ctx, g); err != nil {
 		if ctx.Err() == nil {
-			d.tally.fail("change", fmt.Errorf("%s through gateway %d: %w", name, g.number+1, err))
+			d.tally.fail("change", when{began, time.Now()}, fmt.Errorf("%s through gateway %d: %w", name, g.number+1, err))
 		}
+		d.abandon(m)
 		return
 	}
 	d.tally.event(name)
+}
+
+// abandon leaves a tenant alone of which nobody knows any more what it is like, and all references that a change was
+// begun for and not confirmed.
+func (d *director) abandon(m *mover) {
+	gone := map[*reference]bool{}
+	if m != nil {
+		for _, r := range m.references() {
+			gone[r] = true
+		}
+		d.movers = slices.DeleteFunc(d.movers, func(other *mover) bool { return other == m })
+	}
+	unsure := func(r *reference) bool { return gone[r] || !r.leads.settled() }
+	for _, other := range d.movers {
+		other.domains = slices.DeleteFunc(other.domains, unsure)
+	}
+	d.free = slices.DeleteFunc(d.free, unsure)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.moving = slices.DeleteFunc(slices.Clone(d.moving), unsure)
+}
+
+// references are all that lead to a tenant.
+func (m *mover) references() []*reference {
+	all := append(append(slices.Clone(m.slugs), m.session...), m.domains...)
+	for _, k := range m.keys {
+		all = append(all, k.reference)
+	}
+	return all
 }
 
 type change = func(context.Context, *gateway) error
@@ -201,11 +233,7 @@ func (d *director) archive(ctx context.Context, g *gateway, m *mover) error {
 
 // remove ends an archived tenant and all that leads to it.
 func (d *director) remove(ctx context.Context, g *gateway, m *mover) error {
-	all := append(append([]*reference(nil), m.slugs...), m.session...)
-	all = append(all, m.domains...)
-	for _, k := range m.keys {
-		all = append(all, k.reference)
-	}
+	all := m.references()
 	if err := lead(g.number, nil, func() error { return g.admin.DeleteTenant(ctx, m.slug, 0, m.slug) }, all...); err != nil {
 		return err
 	}
@@ -215,12 +243,7 @@ func (d *director) remove(ctx context.Context, g *gateway, m *mover) error {
 		gone[r] = r.kind != byDomain
 	}
 	d.end(func(r *reference) bool { return gone[r] })
-	for i, other := range d.movers {
-		if other == m {
-			d.movers = append(d.movers[:i:i], d.movers[i+1:]...)
-			break
-		}
-	}
+	d.movers = slices.DeleteFunc(d.movers, func(other *mover) bool { return other == m })
 	return nil
 }
 

@@ -51,7 +51,7 @@ type faults struct {
 
 func (f *faults) note(name string, err error) {
 	if err != nil {
-		f.tally.fail("fault", fmt.Errorf("%s: %w", name, err))
+		f.tally.fail("fault", recently(time.Minute), fmt.Errorf("%s: %w", name, err))
 		return
 	}
 	f.tally.event(name)

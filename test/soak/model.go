@@ -59,6 +59,9 @@ type reference struct {
 // when is the time that a request took.
 type when struct{ from, to time.Time }
 
+// recently is the time since so long ago.
+func recently(ago time.Duration) when { return when{time.Now().Add(-ago), time.Now()} }
+
 // result is what came back for a request.
 type result struct {
 	status int
@@ -158,15 +161,14 @@ func (s *system) certain(g *gateway, grace time.Duration) func(time.Time, int) t
 		case by == g.number && !g.down.touch(answered, answered.Add(grace), grace):
 			return answered
 		}
-		return later(s.registryDown.delay(answered, grace), g.down.delay(answered, grace))
+		latest := answered
+		for _, outage := range []*spans{&s.registryDown, &g.down, &s.stalls} {
+			if at := outage.delay(answered, grace); at.After(latest) {
+				latest = at
+			}
+		}
+		return latest
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // served reports whether an upstream was told of this subject and of no other.

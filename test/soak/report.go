@@ -122,6 +122,10 @@ func (o *outcome) writeEvents(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %d |\n", name, o.tally.events[name])
 	}
 	b.WriteString("\n")
+	if n := o.samples.system.stalls.count(); n > 0 {
+		fmt.Fprintf(b, "The machine stood still %d times, for %s in all: the program that makes the load did not run either, or could write nothing. %d answers from then and shortly after are excused.\n\n",
+			n, o.samples.system.stalls.sum().Round(time.Millisecond), o.tally.excused)
+	}
 	if len(o.logged) > 0 {
 		b.WriteString("Errors in the gateways' logs:\n\n| message | times |\n| --- | --- |\n")
 		for _, message := range slices.Sorted(maps.Keys(o.logged)) {

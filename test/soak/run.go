@@ -32,7 +32,7 @@ func run(ctx context.Context, o options, out io.Writer) (wrong []string, err err
 	result, err := soak(ctx, s, o, out)
 	// What does not end as it should is a failure like others.
 	if stopped := s.stop(); stopped != nil && result != nil {
-		result.tally.fail("end", stopped)
+		result.tally.fail("end", recently(stopTimeout), stopped)
 	}
 	if err != nil || ctx.Err() != nil {
 		return nil, errors.Join(err, ctx.Err())
@@ -75,6 +75,8 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 	loading, stopLoading := context.WithDeadline(ctx, t.began.Add(o.duration))
 	defer stopLoading()
 	var all sync.WaitGroup
+	t.stalled = s.stalled
+	all.Go(func() { s.watchStalls(loading) })
 	all.Go(func() { l.run(loading) })
 	keep := &streams{world: w, tally: t, grace: o.grace, most: min(4*time.Minute, o.duration/2)}
 	for range steadyEvents {
@@ -105,15 +107,15 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 
 	took := time.Since(t.began)
 	for _, err := range m.errs {
-		t.fail("sample", err)
+		t.fail("sample", when{t.began, t.began}, err)
 	}
 	for _, g := range s.gateways {
 		if !g.process.running() {
-			t.fail("gateway", fmt.Errorf("gateway %d has ended by itself: %s", g.number+1, g.process.cmd.ProcessState))
+			t.fail("gateway", when{}, fmt.Errorf("gateway %d has ended by itself: %s", g.number+1, g.process.cmd.ProcessState))
 		}
 	}
 	if err := l.checkLimits(took, 1+s.redisDown.count()); err != nil {
-		t.fail("over quota", err)
+		t.fail("over quota", when{}, err)
 	}
 	result := &outcome{
 		machine: machine(), version: built, began: t.began, took: took, options: o, tally: t, quick: &l.quick, samples: m, admitted: l.admitted,
@@ -183,7 +185,7 @@ func (o *outcome) readLog(path string) error {
 	for lines.Scan() {
 		text := lines.Text()
 		if strings.HasPrefix(text, "panic:") || strings.HasPrefix(text, "fatal error:") || strings.Contains(text, "DATA RACE") || strings.Contains(text, `"msg":"panic`) {
-			o.tally.fail("log", errors.New(text))
+			o.tally.fail("log", when{}, errors.New(text))
 		}
 		var line struct{ Level, Logger, Msg string }
 		if json.Unmarshal([]byte(text), &line) == nil && (line.Level == "error" || line.Level == "panic" || line.Level == "fatal") {

@@ -86,7 +86,7 @@ func (m *samples) miss(ctx context.Context, since time.Time, err error, away ...
 			return
 		}
 	}
-	if len(m.errs) < 20 {
+	if len(m.errs) < 20 && !m.system.stalled(since, time.Now()) {
 		m.errs = append(m.errs, err)
 	}
 }

@@ -47,11 +47,12 @@ func (s *streams) hold(ctx context.Context, kind string, pick func() *reference,
 		g := s.system.gateways[rand.IntN(len(s.system.gateways))]
 		span := s.most/10 + rand.N(s.most)
 		streamCtx, cancel := context.WithTimeout(ctx, span)
+		began := time.Now()
 		how, err := s.follow(streamCtx, g, r, open)
 		cancel()
 		s.tally.request(kind, 0, how, 0)
 		if err != nil {
-			s.tally.fail(kind, fmt.Errorf("gateway %d: %w", g.number+1, err))
+			s.tally.fail(kind, when{began, time.Now()}, fmt.Errorf("gateway %d: %w", g.number+1, err))
 		}
 		pause(ctx, time.Second)
 	}

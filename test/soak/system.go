@@ -124,8 +124,8 @@ type system struct {
 	upstreams []*upstream
 	// calm is held by who makes changes, and by who takes the registry away.
 	calm sync.RWMutex
-	// registryDown and redisDown are the stretches in which these did not answer.
-	registryDown, redisDown spans
+	// registryDown and redisDown are the stretches in which these did not answer, stalls those in which the machine stood still.
+	registryDown, redisDown, stalls spans
 }
 
 // numbers of [system.upstreams].

@@ -53,8 +53,8 @@ type failure struct {
 	text string
 }
 
-// kept bounds how many failures are told in full.
-const kept = 100
+// kept bounds how many failures are told in full, and keptOfKind how many of one kind.
+const kept, keptOfKind = 100, 15
 
 // tally is what a run has seen.
 type tally struct {
@@ -70,12 +70,15 @@ type tally struct {
 	failed   int64
 	late     map[time.Duration]int64 // answers that showed what was before a change, by how long after it
 	wrong    int64                   // answers for another tenant
+	excused  int64                   // what would have been a failure had the machine not stood still
+	byKind   map[string]int64
+	stalled  func(from, to time.Time) bool
 }
 
 func newTally(out io.Writer) *tally {
 	return &tally{
 		began: time.Now(), out: out, kinds: map[string]map[string]int64{}, times: map[string]*histogram{}, events: map[string]int64{},
-		late: map[time.Duration]int64{},
+		late: map[time.Duration]int64{}, byKind: map[string]int64{},
 	}
 }
 
@@ -107,13 +110,25 @@ func (t *tally) event(name string) {
 	t.events[name]++
 }
 
-// fail notes a failure.
-func (t *tally) fail(kind string, err error) {
+// fail notes a failure that was seen between two times. Whatever comes while the machine stands still is excused, but for
+// an answer of another tenant.
+func (t *tally) fail(kind string, w when, err error) {
+	wrong := (*wrongTenant)(nil)
+	isWrong := errors.As(err, &wrong)
+	excused := !isWrong && t.stalled != nil && t.stalled(w.from, w.to)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if excused {
+		t.excused++
+		return
+	}
 	t.failed++
-	if wrong := (*wrongTenant)(nil); errors.As(err, &wrong) {
+	if isWrong {
 		t.wrong++
+	}
+	t.byKind[kind]++
+	if t.byKind[kind] > keptOfKind {
+		return
 	}
 	if len(t.failures) < kept {
 		f := failure{time.Since(t.began), kind, err.Error()}

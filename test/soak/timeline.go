@@ -54,6 +54,13 @@ func (t *timeline[T]) done(at time.Time) {
 	t.points[len(t.points)-1].answered = at
 }
 
+// settled reports whether the last change was confirmed.
+func (t *timeline[T]) settled() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.points[len(t.points)-1].answered.Equal(never)
+}
+
 // last returns the newest value, confirmed or not.
 func (t *timeline[T]) last() T {
 	t.mu.Lock()
@@ -131,6 +138,25 @@ func (s *spans) delay(from time.Time, takes time.Duration) time.Time {
 		}
 	}
 	return end
+}
+
+// add notes a stretch that is over.
+func (s *spans) add(from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, span{from, to})
+}
+
+// sum returns how long they were together; those that last do not count.
+func (s *spans) sum() (total time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.list {
+		if !o.to.Equal(never) {
+			total += o.to.Sub(o.from)
+		}
+	}
+	return total
 }
 
 // count returns how many there were.
