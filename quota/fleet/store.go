@@ -118,8 +118,8 @@ func (s *Store) find(k *id) *cell {
 //
 //go:noinline
 func (s *Store) revive(k id, l *quota.Limit) *cell {
-	tag := l.Owner()
-	return s.shards[s.hasher.hash(&k)>>(64-shardBits)].revive(&s.hasher, &k, func() *cell {
+	tag, hash := l.Owner(), s.hasher.hash(&k)
+	return s.shards[hash>>(64-shardBits)].revive(hash, &k, func() *cell {
 		c := &cell{id: k, tag: tag, order: s.order.Add(1)}
 		c.low.Store(-1)
 		switch k.kind {

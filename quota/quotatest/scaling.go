@@ -82,7 +82,7 @@ func (c *Contender) run(goroutines int) float64 {
 			out := make([]quota.Status, len(c.Limits[0]))
 			random := rand.New(rand.NewPCG(rand.Uint64(), 1))
 			n := int64(0)
-			for ; !stop.Load(); n++ {
+			for ; n == 0 || !stop.Load(); n++ {
 				now := time.Now()
 				c.Store.Take(now, 1, c.Limits[random.IntN(len(c.Limits))], out)
 				if now.Sub(started) > slice {
@@ -94,4 +94,26 @@ func (c *Contender) run(goroutines int) float64 {
 	}
 	all.Wait()
 	return float64(total.Load()) / time.Since(started).Seconds()
+}
+
+// Unlimited returns three limits for each of so many tenants, which nobody can exhaust: a billion requests a second. Their
+// keys are as random as UUIDs, and the same in every run.
+func Unlimited(tb testing.TB, tenants int) [][]quota.Limit {
+	tb.Helper()
+	rate, err := quota.NewRate(1_000_000_000, time.Second, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{})
+	limits := make([][]quota.Limit, tenants)
+	for i := range limits {
+		limits[i] = make([]quota.Limit, 3)
+		for j := range limits[i] {
+			l := &limits[i][j]
+			*l = quota.Limit{Name: "requests", Key: quota.Key{Scope: quota.ScopeTenant + quota.Scope(j)}, Rate: rate}
+			_, _ = random.Read(l.Key.ID[:]) // never fails
+			l.Tenant = limits[i][0].Key.ID
+		}
+	}
+	return limits
 }
