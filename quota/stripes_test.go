@@ -372,6 +372,9 @@ func TestStripesPardoned(t *testing.T) {
 	if s.held(instantOf(now, l.epoch)) == 0 {
 		t.Fatal("nothing was charged ahead")
 	}
+	if l.Take(now, 1, limits, out) || s.held(instantOf(now, l.epoch)) != 0 {
+		t.Error("something is left in stripes of a bucket that is empty")
+	}
 	admitted := int64(0)
 	for range 3000 {
 		if l.Take(clk.Add(time.Millisecond), 1, limits, out) {
@@ -380,6 +383,42 @@ func TestStripesPardoned(t *testing.T) {
 	}
 	if admitted < 2900 || admitted > 3000+r.burst {
 		t.Errorf("%d admitted in 3 s after the clock went back, of 1000 a second", admitted)
+	}
+}
+
+// Promise: of a request that is taken back when time has passed, only what the time has not refilled is given back.
+func TestStripesTakeBackLate(t *testing.T) {
+	clk := newClock()
+	l := NewLocal(LocalOptions{Now: clk.Now})
+	r := mustRate(t, 1000, time.Second, 0)
+	limits, out := one(r), make([]Status, 1)
+	for _, cost := range []int64{100, 3} { // from the bucket, and from a stripe
+		s := l.stripe(limits[0].Key)
+		at := instantOf(clk.Now(), l.epoch)
+		b, ok := l.takeIn(0, clk.Now(), cost, &limits[0])
+		clk.Add(time.Duration(cost) * time.Millisecond / 2)
+		_, other := l.takeIn(1, clk.Now(), 100, &limits[0])
+		if !ok || !other || s != l.stripe(limits[0].Key) {
+			t.Fatal("refused")
+		}
+		l.rollBackRate(&limits[0], b, at, cost)
+		if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 900 {
+			t.Errorf("a cost of %d taken back: says %d remain of 900", cost, out[0].Remaining)
+		}
+		clk.Add(time.Second)
+	}
+}
+
+// Promise: a request does not spend from a stretch that lies beyond its own rate's horizon.
+func TestStripeBeyondHorizon(t *testing.T) {
+	large, small := mustRate(t, 1000, time.Second, 1000), mustRate(t, 1000, time.Second, 500)
+	st := &newStripes().list[0]
+	st.open(instant(500*large.interval), 64*large.interval, 0)
+	if ok, _ := st.spend(&small, 0, 1); ok {
+		t.Error("a bucket of 500 has admitted the 501st at once")
+	}
+	if ok, _ := st.spend(&large, 0, 1); !ok {
+		t.Error("a bucket of 1000 has not")
 	}
 }
 
