@@ -184,7 +184,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	c.pause /= 2
 	c.low.Store(-1)
 	if c.target > 0 {
-		c.low.Store(c.had / 4)
+		c.low.Store(int32(min(c.had/4, math.MaxInt32)))
 	}
 }
 

@@ -18,15 +18,19 @@ type cell struct {
 	tokens atomic.Int64
 	// expires is when the lease ends. It lies before the end that Redis knows, since it is counted from before the call.
 	expires atomic.Int64
-	// low is how many tokens are left when more are fetched in the background; -1: never.
-	low atomic.Int64
 	// level is what Redis said last: of a rate when its bucket is full, otherwise what is free.
 	level atomic.Int64
 	// stripes are tokens that cores have taken ahead of need; nil unless the cell is contended.
 	stripes atomic.Pointer[stripes]
-	// id stands here so that a warm decision touches one cache line.
-	id id
+	*record
+	// low is how many tokens are left when more are fetched in the background; -1: never.
+	low atomic.Int32
+	id  id
+}
 
+// record is the part of a cell that a warm decision has no need of, except for concurrency. It lies elsewhere in memory,
+// so that the cell is one cache line and many cells are in few pages.
+type record struct {
 	// closed is until when it is of no use to ask for closedCost or more.
 	closed, closedCost atomic.Int64
 	// lost is when a spender last lost a race for the tokens.
@@ -71,6 +75,12 @@ type cell struct {
 	loss atomic.Int64
 	// seen is how many tokens the last sweep saw, since since when that number has not changed.
 	seen, since int64
+}
+
+func newCell(k id) *cell {
+	c := &cell{id: k, record: new(record)}
+	c.low.Store(-1)
+	return c
 }
 
 // evicted is what tokens is far below of in a cell that has left the table.

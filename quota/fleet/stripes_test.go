@@ -14,7 +14,7 @@ import (
 
 // leasedCell is a cell with so many tokens on lease until an instant, and with stripes.
 func leasedCell(tokens, expires int64) *cell {
-	c := &cell{id: id{kind: kindRate}}
+	c := newCell(id{kind: kindRate})
 	c.tokens.Store(tokens)
 	c.expires.Store(expires)
 	c.stripes.Store(newStripes())
@@ -132,7 +132,7 @@ func TestStripesCome(t *testing.T) {
 		{"few left", kindRate, 255, 10_000, false},
 		{"slots", kindConcurrent, 256, 10_000, false},
 	} {
-		c := &cell{id: id{kind: tc.kind}}
+		c := newCell(id{kind: tc.kind})
 		c.tokens.Store(tc.tokens)
 		c.contended(int64(time.Second))
 		c.contended(int64(time.Second) + tc.again)

@@ -54,7 +54,7 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		if k == kindConcurrent {
 			c.used.Add(1)
 		}
-		if left <= c.low.Load() {
+		if left <= int64(c.low.Load()) {
 			s.enqueue(c)
 		}
 		if k == kindRate {
