@@ -187,6 +187,37 @@ func TestStripesNeverAboveTheLimit(t *testing.T) {
 	}
 }
 
+// Promise: of 60 requests to a contended bucket, however many cores they come from, one changes the word that all cores
+// share; and a bucket of less than 256 requests has no stripes at all, so that nothing is ever charged ahead from it.
+func TestStripesSpareTheBucket(t *testing.T) {
+	const requests = 20_000
+	clk := newClock()
+	l := NewLocal(LocalOptions{Now: clk.Now})
+	limits := one(mustRate(t, 50_000, time.Second, 0))
+	l.stripe(limits[0].Key)
+	c, changes := l.find(&limits[0].Key), 0
+	for i := range requests {
+		before := c.load()
+		if _, ok := l.takeIn(i%8, clk.Add(time.Microsecond), 1, &limits[0]); !ok {
+			t.Fatal("refused")
+		}
+		if c.load() != before {
+			changes++
+		}
+	}
+	if changes > requests/60 {
+		t.Errorf("%d changes for %d requests", changes, requests)
+	}
+
+	small := []Limit{{Key: tenantKey(2), Rate: mustRate(t, 255, time.Second, 0)}}
+	s := l.stripe(small[0].Key)
+	for i := range 255 {
+		if _, ok := l.takeIn(i%8, clk.Now(), 1, &small[0]); !ok || s.held(instantOf(clk.Now(), l.epoch)) != 0 {
+			t.Fatalf("request %d: %v", i+1, ok)
+		}
+	}
+}
+
 // Promise: a tenant that asks for more than its limit gets nearly all of it, with stripes too.
 func TestStripesWasteLittle(t *testing.T) {
 	for _, r := range []Rate{mustRate(t, 50_000, time.Second, 400), mustRate(t, 1000, time.Second, 0), mustRate(t, 7, time.Second, 300)} {

@@ -117,6 +117,24 @@ func TestStressStripes(t *testing.T) {
 	}
 }
 
+// Promise: of 500 requests to a contended lease, one changes the word that all cores share.
+func TestStripesSpareTheLease(t *testing.T) {
+	const requests = 50_000
+	c, changes := leasedCell(2*requests, 1), 0
+	for i := range requests {
+		n, before := lane.Number(1<<31|i%8), c.tokens.Load()
+		if _, ok := c.take(&n, 0, 1); !ok {
+			t.Fatal("refused")
+		}
+		if c.tokens.Load() != before {
+			changes++
+		}
+	}
+	if changes > requests/500 {
+		t.Errorf("%d changes for %d requests", changes, requests)
+	}
+}
+
 // Promise: only a lease that cores keep losing races for gets stripes, and no slots of concurrency are put in any.
 func TestStripesCome(t *testing.T) {
 	for _, tc := range []struct {
