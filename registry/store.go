@@ -48,7 +48,8 @@ type Store struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	read, write *sql.DB // one and the same, except with WebSockets
+	read, write *sql.DB        // one and the same, except with WebSockets
+	file        *fileConnector // nil: a server
 
 	quietAfter int // see defaultQuietAfter
 
@@ -107,9 +108,18 @@ func (s *Store) openFile(conns int) error {
 	if err != nil {
 		return errors.New("registry " + s.target.shown + ": " + err.Error())
 	}
-	s.read = pool(sql.OpenDB(base), conns)
+	s.file = &fileConnector{base: base, path: s.target.file}
+	s.read = pool(sql.OpenDB(s.file), conns)
 	s.write = s.read
 	return nil
+}
+
+// look makes sure that an embedded registry is the file that has its name now.
+func (s *Store) look() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.classify(s.file.look())
 }
 
 // openServer opens the pools without any I/O. With WebSockets, writes go by HTTP all the same: over a WebSocket the
