@@ -8,10 +8,34 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tursodatabase/libsql-client-go/libsql"
 )
 
 // errGone is returned without opening a file that was there and is there no longer: SQLite would make an empty one.
 var errGone = errors.New("the file is gone")
+
+// fileDrivers holds one connector of the driver for each file: its constructor leaves a goroutine behind, and a gateway opens
+// its registry with every reload.
+var fileDrivers = struct {
+	sync.Mutex
+	byDSN map[string]driver.Connector
+}{byDSN: map[string]driver.Connector{}}
+
+// driverOf returns the driver's connector for a file.
+func driverOf(dsn string) (driver.Connector, error) {
+	fileDrivers.Lock()
+	defer fileDrivers.Unlock()
+	if c := fileDrivers.byDSN[dsn]; c != nil {
+		return c, nil
+	}
+	c, err := libsql.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	fileDrivers.byDSN[dsn] = c
+	return c, nil
+}
 
 // fileConnector opens connections to an embedded registry, and sees to it that they all lead to the file that has the
 // registry's name now. SQLite itself goes on with a file that was removed or replaced, as long as it has it open: readers

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // moveFile moves an embedded registry with everything that belongs to it.
@@ -101,4 +103,27 @@ func TestFileIsReplaced(t *testing.T) {
 	if r, err := reader.Resolve(t.Context(), Reference{Kind: KindSlug, Key: "acme"}); err != nil || r.Tenant.Name != "written" {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// Promise: opening and closing a registry again and again, as reloads do, leaves nothing behind.
+func TestOpenLeavesNothingBehind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry.db")
+	migrated(t, Options{URL: "file:" + path})
+	before := runtime.NumGoroutine()
+	for range 100 {
+		s, err := Open(Options{URL: "file:" + path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 500 { // those of a closed pool end a moment later
+		if runtime.NumGoroutine() < before+50 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 }

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tursodatabase/libsql-client-go/libsql"
 	_ "modernc.org/sqlite" // what the libSQL client reads files with
 )
 
@@ -104,7 +103,7 @@ func (s *Store) openFile(conns int) error {
 		conns = defaultFileConns
 	}
 	// The connector, not sql.Open with the driver's name: that leaks a goroutine for each connection.
-	base, err := libsql.NewConnector(fileDSN(s.target.file, s.timeout))
+	base, err := driverOf(fileDSN(s.target.file, s.timeout))
 	if err != nil {
 		return errors.New("registry " + s.target.shown + ": " + err.Error())
 	}
