@@ -1,0 +1,228 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tenantgate/tenantgate/test/harness"
+)
+
+// coldTenants is how many tenants a stage has that nobody has asked for yet.
+const coldTenants = 1500
+
+// warmHosts are those of the tenants that are cached when a fault begins.
+var warmHosts = []string{"acme.app.test", "acme--dev.app.test", "globex.app.test"}
+
+// faultTenants are the tenants of [someTenants], with limits that are counted in the registry, and a great many others.
+func faultTenants(u upstreams) document {
+	d := someTenants(u)
+	for i := range d.Tenants {
+		d.Tenants[i].Quotas = map[string]int{"apiRateLimit": 600_000, "burst": 100_000, "maxApiCallsPerMonth": 1_000_000_000}
+	}
+	for i := range coldTenants {
+		d.Tenants = append(d.Tenants, tenant{
+			Slug: fmt.Sprintf("cold-%d", i), Name: "Cold", Plan: "free", Status: "active",
+			Environments: []environment{{
+				Slug: "production", Name: "Production", Type: "production", IsDefault: true, Upstreams: []string{u.globex.Address},
+			}},
+		})
+	}
+	return d
+}
+
+// stage is a gateway with tenants that are cached and others, on which faults are tried one after another.
+type stage struct {
+	g      *harness.Gateway
+	direct backend // the registry, past the faults
+	asked  atomic.Int64
+	named  int
+}
+
+// newStage starts a gateway whose entries become stale soon, so that a fault is felt by each of them. Lines stand in the
+// block of its registry.
+func newStage(t *testing.T, b, direct backend, lines string, more func(*harness.Options)) *stage {
+	t.Helper()
+	o := harness.Options{
+		Tenants: b.directive("poll_interval 200ms\n"+lines) + "cache {\nttl 300ms\n}\n",
+		Site:    fmt.Sprintf(refusingSite, ""),
+		Env:     b.env(),
+	}
+	if more != nil {
+		more(&o)
+	}
+	s := &stage{g: harness.Start(t, o), direct: direct}
+	s.warmUp(t)
+	return s
+}
+
+func (s *stage) warmUp(t *testing.T) {
+	t.Helper()
+	for range 3 {
+		for _, host := range warmHosts {
+			s.g.Get(t, host, "/").Echo(t)
+		}
+	}
+}
+
+// tally counts answers by host and status. It is safe for concurrent use.
+type tally struct {
+	mu       sync.Mutex
+	statuses map[string]map[int]int
+	slowest  map[string]time.Duration
+	lost     []string // requests without a whole answer
+}
+
+func newTally() *tally {
+	return &tally{statuses: map[string]map[int]int{}, slowest: map[string]time.Duration{}}
+}
+
+func (c *tally) note(host string, status int, took time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.lost = append(c.lost, host+": "+err.Error())
+	}
+	if c.statuses[host] == nil {
+		c.statuses[host] = map[int]int{}
+	}
+	c.statuses[host][status]++
+	c.slowest[host] = max(c.slowest[host], took)
+}
+
+// of adds up the answers for some hosts, or for all: how many, those with 2xx, and those with 5xx.
+func (c *tally) of(hosts ...string) (all, ok, failed int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(hosts) == 0 {
+		for host := range c.statuses {
+			hosts = append(hosts, host)
+		}
+	}
+	for _, host := range hosts {
+		for status, n := range c.statuses[host] {
+			all += n
+			switch status / 100 {
+			case 2:
+				ok += n
+			case 5:
+				failed += n
+			}
+		}
+	}
+	return all, ok, failed
+}
+
+// status returns how often a status came, over all hosts.
+func (c *tally) status(want int) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, statuses := range c.statuses {
+		n += statuses[want]
+	}
+	return n
+}
+
+// crowd is clients of several hosts under way.
+type crowd struct {
+	*tally
+
+	stop    chan struct{}
+	running sync.WaitGroup
+}
+
+// startCrowd asks for one host after another, each worker with one request at a time and a pause in between. It ends
+// with the test, or after a minute.
+func startCrowd(t *testing.T, g *harness.Gateway, workers int, pause time.Duration, host func() string) *crowd {
+	t.Helper()
+	c := &crowd{tally: newTally(), stop: make(chan struct{})}
+	client := harness.NewClient(workers)
+	for range workers {
+		c.running.Go(func() {
+			tick := time.NewTicker(pause)
+			defer tick.Stop()
+			end := time.After(time.Minute)
+			for {
+				select {
+				case <-c.stop:
+					return
+				case <-end:
+					return
+				case <-tick.C:
+				}
+				h := host()
+				began := time.Now()
+				answer, err := harness.Send(t.Context(), client, g.Address, harness.Ask{Host: h})
+				if t.Context().Err() != nil {
+					return
+				}
+				c.note(h, answer.Status, time.Since(began), err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		c.end()
+		client.CloseIdleConnections()
+	})
+	return c
+}
+
+// end waits for the requests under way.
+func (c *crowd) end() {
+	select {
+	case <-c.stop:
+	default:
+		close(c.stop)
+	}
+	c.running.Wait()
+}
+
+// warm asks for the cached tenants in turn, at some 400 requests a second.
+func (s *stage) warm(t *testing.T) *crowd {
+	t.Helper()
+	var n atomic.Int64
+	return startCrowd(t, s.g, 4, 10*time.Millisecond, func() string { return warmHosts[n.Add(1)%int64(len(warmHosts))] })
+}
+
+// cold asks for tenants that nobody has asked for before, at some 60 requests a second.
+func (s *stage) cold(t *testing.T) *crowd {
+	t.Helper()
+	return startCrowd(t, s.g, 6, 100*time.Millisecond, s.stranger)
+}
+
+// stranger returns the host of a tenant that nobody has asked for before.
+func (s *stage) stranger() string {
+	return fmt.Sprintf("cold-%d.app.test", s.asked.Add(1)%coldTenants)
+}
+
+// rename changes globex's name in the registry, past the fault, and returns a condition that holds when the gateway serves it.
+func (s *stage) rename(t *testing.T) (served func() error) {
+	t.Helper()
+	s.named++
+	name := fmt.Sprintf("Globex %d", s.named)
+	harness.Exec(t, harness.OpenSQL(t, s.direct.url, s.direct.token), "UPDATE sys_organization SET name = ? WHERE slug = 'globex'", name)
+	return s.serves("globex.app.test", name)
+}
+
+// serves returns a condition that holds when a host is served under a tenant's name.
+func (s *stage) serves(host, name string) func() error {
+	return func() error {
+		answer, err := harness.Send(context.Background(), s.g.Client, s.g.Address, harness.Ask{Host: host})
+		if err != nil {
+			return err
+		}
+		var e harness.Echo
+		if err := json.Unmarshal([]byte(answer.Body), &e); err != nil {
+			return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+		}
+		if got := strings.Join(e.Values("X-Tenant-Name"), ","); got != name && got != strings.ReplaceAll(name, " ", "%20") {
+			return fmt.Errorf("%s is served as %q, want %q", host, got, name)
+		}
+		return nil
+	}
+}
