@@ -2,6 +2,7 @@ package harness
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +16,9 @@ type Fault struct {
 	// Reset ends each connection with a reset (TCP RST) after ResetAfter bytes of the server's answers.
 	Reset      bool
 	ResetAfter int
-	// Answer is what a client gets for its request, which the server never sees; then the connection is closed.
-	Answer string
+	// Answers are what clients get for their requests, one after another and from the beginning again, and the server never
+	// sees them; then the connection is closed.
+	Answers []string
 }
 
 // rateSlice is how much a bounded connection passes on at a time, in parts of a second.
@@ -26,7 +28,8 @@ const rateSlice = 20
 type activeFault struct {
 	Fault
 
-	over chan struct{}
+	answered atomic.Int64
+	over     chan struct{}
 }
 
 // Inject puts a fault in force, on open connections too, in place of the one before.
@@ -59,13 +62,13 @@ func (s *passer) pass(chunk []byte) bool {
 		if f != s.fault {
 			s.fault, s.passed = f, 0
 		}
-		if f == nil || !s.answers && f.Answer == "" {
+		if f == nil || !s.answers && len(f.Answers) == 0 {
 			_, err := s.to.Write(chunk)
 			return err == nil
 		}
-		if f.Answer != "" {
+		if len(f.Answers) > 0 {
 			if !s.answers { // not the client: it is asking
-				s.answer(f.Answer)
+				s.answer(f.Answers[int(f.answered.Add(1)-1)%len(f.Answers)])
 			}
 			return false
 		}
