@@ -19,7 +19,7 @@ func faultsOfTheHotSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := sqldBackend(t)
+			b := faultServer(t)
 			b.load(t, faultTenants(u))
 			dir := t.TempDir()
 			var disk *harness.SmallDisk
@@ -29,7 +29,7 @@ func faultsOfTheHotSet(t *testing.T) {
 				}
 			}
 			path := filepath.Join(dir, "hot.json")
-			s := newStage(t, b.backend, b.direct, "timeout 2s", func(o *harness.Options) {
+			s := newStage(t, b.backend, b.direct, "", func(o *harness.Options) {
 				o.Tenants = strings.Replace(o.Tenants, "cache {", "cache {\nhot_set "+path, 1)
 				o.Wrap = harness.HeedModes()
 			})

@@ -50,7 +50,7 @@ func TestReadmeFaults(t *testing.T) {
 		for _, quoted := range quotedText.FindAllStringSubmatch(cells[2], -1) {
 			said = append(said, quoted[1])
 		}
-		if err := sameSet(said, slices.Concat(f.says, f.may)); err != nil {
+		if err := sameSet(said, slices.Concat(f.begins, f.ends, f.may)); err != nil {
 			t.Errorf("%s: sentences of the log: %v", f.name, err)
 		}
 		for _, test := range f.elsewhere {

@@ -15,7 +15,7 @@ func faultsOfRedis(t *testing.T) {
 	server := redis.Start(t, redis.Options{})
 	u := startUpstreams(t)
 	for name, f := range map[string]harness.Fault{
-		"Redis slow":               {Latency: 300 * time.Millisecond},
+		"Redis slow":               {Latency: 3 * time.Second},
 		"Redis hung":               {},
 		"Redis cut off":            {},
 		"Redis resets connections": {Reset: true, ResetAfter: 1},
@@ -27,7 +27,7 @@ func faultsOfRedis(t *testing.T) {
 			b.load(t, faultTenants(u))
 			p := harness.StartProxy(t, server.Addr())
 			s := newStage(t, b, b, "", func(o *harness.Options) {
-				o.Tenants += fmt.Sprintf("quota redis://%s {\nprefix p%d:\n}\n", p.Address, f.Latency+time.Duration(f.ResetAfter))
+				o.Tenants += fmt.Sprintf("quota redis://%s {\ntimeout 1s\nprefix p%d:\n}\n", p.Address, f.Latency+time.Duration(f.ResetAfter))
 			})
 			up := func(want float64) func() error {
 				return func() error {

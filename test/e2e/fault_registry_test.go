@@ -1,11 +1,13 @@
 package e2e_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tenantgate/tenantgate/test/harness"
+	"github.com/tenantgate/tenantgate/test/sqld"
 )
 
 // garbage is what a server may answer that is no libSQL server, or a broken one.
@@ -17,12 +19,28 @@ var garbage = []string{
 	"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
 }
 
+// faultServer is a registry on a libSQL server with connections to spare: it keeps each that was cut for ten seconds, and
+// by default has 128 of them.
+func faultServer(t *testing.T) server {
+	t.Helper()
+	if os.Getenv("TENANTGATE_SQLD") == "" {
+		harness.LeaveOut(t, "there is no libSQL server (TENANTGATE_SQLD)")
+	}
+	s := sqld.Start(t, sqld.Options{Args: []string{"--max-concurrent-connections", "1024"}})
+	proxy, token := harness.StartProxy(t, s.Addr()), s.Token(nil)
+	return server{
+		backend: backend{url: "http://" + proxy.Address, token: token},
+		sqld:    s, proxy: proxy,
+		direct: backend{url: s.URL(), token: token},
+	}
+}
+
 // faultsOfAServer tries all that can happen between a gateway and its libSQL server, one after another.
 func faultsOfAServer(t *testing.T, scheme string) {
-	b := sqldBackend(t)
+	b := faultServer(t)
 	b.load(t, faultTenants(startUpstreams(t)))
 	b.url = strings.Replace(b.url, "http", scheme, 1)
-	s := newStage(t, b.backend, b.direct, "timeout 2s", nil)
+	s := newStage(t, b.backend, b.direct, "", nil)
 	inject := func(f harness.Fault) func(*testing.T) { return func(*testing.T) { b.proxy.Inject(f) } }
 	cure := func(*testing.T) { b.proxy.Cure() }
 	for _, c := range []trial{
@@ -40,9 +58,9 @@ func faultsOfAServer(t *testing.T, scheme string) {
 // faultCompacted cuts a gateway off for longer than the change log is kept, while tenants change. Its entries live long, so
 // that nothing but the log could tell it.
 func faultCompacted(t *testing.T) {
-	b := sqldBackend(t)
+	b := faultServer(t)
 	b.load(t, faultTenants(startUpstreams(t)))
-	s := newStage(t, b.backend, b.direct, "timeout 2s", func(o *harness.Options) {
+	s := newStage(t, b.backend, b.direct, "", func(o *harness.Options) {
 		o.Tenants = strings.Replace(o.Tenants, "ttl 300ms", "ttl 1h", 1)
 	})
 	const suspended, slug = "cold-0.app.test", "cold-0"

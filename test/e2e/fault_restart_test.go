@@ -14,9 +14,9 @@ import (
 // is a connection that is refused or cut; never a response that says that something of ours is broken.
 func faultKilled(t *testing.T) {
 	f := faultNamed(t, "gateway killed and started again, without the registry")
-	b := sqldBackend(t)
+	b := faultServer(t)
 	b.load(t, faultTenants(startUpstreams(t)))
-	s := newStage(t, b.backend, b.direct, "timeout 2s", nil)
+	s := newStage(t, b.backend, b.direct, "", nil)
 	s.g.Stop(t) // it writes its hot set, as it does every half a minute
 	s.again(t)
 	s.settle(t)
@@ -42,10 +42,12 @@ func faultKilled(t *testing.T) {
 	if err := s.g.Expect(t.Context(), s.stranger(), f.others[0], "")(); err != nil {
 		t.Error(err)
 	}
+	s.hears(t, 0, f.begins)
 	b.proxy.Up(t)
 	healed := time.Now()
 	harness.Eventually(t, healWithin, s.g.Expect(t.Context(), s.stranger(), 200, "globex"))
 	harness.Eventually(t, healWithin, s.rename(t))
+	s.hears(t, 0, f.ends)
 	s.settle(t)
 	took := time.Since(healed)
 	warm.end()

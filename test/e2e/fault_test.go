@@ -14,6 +14,7 @@ const (
 	refreshFails  = "refreshing tenants fails; what is cached is served stale"
 	usageFails    = "what was used of quotas cannot be read or saved; counting in memory until it can"
 	usageIsBack   = "what was used of quotas is read and saved again"
+	claimsFail    = "claimed domains cannot be checked: the registry cannot be used; trying again"
 	lookupFails   = "a tenant could not be looked up"
 	startsWithout = "the registry cannot be used; serving the tenants of the hot set until it can"
 	startIsOver   = "the registry is back"
@@ -31,8 +32,9 @@ type fault struct {
 	// cached and others are the statuses that clients get while it lasts: of tenants that were served before, or of those
 	// that have nothing to do with it, and of others.
 	cached, others []int
-	// says is what the log says, each sentence at least once; may is what it may say, depending on the moment.
-	says, may []string
+	// begins and ends are what the log says when it begins and when it is over, each sentence at least once; may is what it
+	// may say, depending on the moment.
+	begins, ends, may []string
 	// elsewhere are the tests that hold the row, as "directory.Name", where it is not one of TestFaults.
 	elsewhere []string
 }
@@ -41,29 +43,29 @@ type fault struct {
 var faults = []fault{
 	{name: "registry slow", cached: []int{200}, others: []int{200}},
 	{name: "registry behind a narrow link", cached: []int{200}, others: []int{200}},
-	{name: "registry hung", cached: []int{200}, others: []int{503}, says: []string{pollFails, refreshFails, usageFails, pollIsBack, usageIsBack}, may: []string{lookupFails}},
-	{name: "registry cut off", cached: []int{200}, others: []int{503}, says: []string{pollFails, refreshFails, usageFails, pollIsBack, usageIsBack}, may: []string{lookupFails}},
-	{name: "registry resets connections", cached: []int{200}, others: []int{503}, says: []string{pollFails, refreshFails, usageFails, pollIsBack, usageIsBack}, may: []string{lookupFails}},
-	{name: "registry answers garbage", cached: []int{200}, others: []int{503}, says: []string{pollFails, refreshFails, usageFails, pollIsBack, usageIsBack}, may: []string{lookupFails}},
-	{name: "registry file: disk full", cached: []int{200}, others: []int{200}, says: []string{usageFails, usageIsBack}},
-	{name: "registry file: read-only at the start", cached: []int{200}, others: []int{503}, says: []string{startsWithout, startIsOver, pollFails, pollIsBack}, may: []string{refreshFails, usageFails, usageIsBack, lookupFails}},
-	{name: "registry file: removed", cached: []int{200}, others: []int{503}, says: []string{pollFails, refreshFails, usageFails, pollIsBack, usageIsBack}, may: []string{lookupFails}},
-	{name: "registry file: replaced", cached: []int{200}, others: []int{200}, says: []string{droppedFile}},
-	{name: "change log compacted while a gateway was away", cached: []int{200}, others: []int{503}, says: []string{pollFails, droppedLog, pollIsBack}, may: []string{usageFails, usageIsBack, lookupFails}},
-	{name: "hot set: disk full", cached: []int{200}, others: []int{200}, says: []string{hotSetFails}},
-	{name: "hot set: read-only", cached: []int{200}, others: []int{200}, says: []string{hotSetFails}},
-	{name: "hot set: truncated or garbage", cached: []int{200}, others: []int{200}, says: []string{hotSetUnused}},
-	{name: "Redis slow", cached: []int{200}, others: []int{200}, says: []string{redisLost, redisBack}},
-	{name: "Redis hung", cached: []int{200}, others: []int{200}, says: []string{redisLost, redisBack}},
-	{name: "Redis cut off", cached: []int{200}, others: []int{200}, says: []string{redisLost, redisBack}},
-	{name: "Redis resets connections", cached: []int{200}, others: []int{200}, says: []string{redisLost, redisBack}},
-	{name: "Redis answers garbage", cached: []int{200}, others: []int{200}, says: []string{redisLost, redisBack}},
+	{name: "registry hung", cached: []int{200}, others: []int{503}, begins: []string{pollFails, refreshFails, usageFails}, ends: []string{pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry cut off", cached: []int{200}, others: []int{503}, begins: []string{pollFails, refreshFails, usageFails}, ends: []string{pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry resets connections", cached: []int{200}, others: []int{503}, begins: []string{pollFails, refreshFails, usageFails}, ends: []string{pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry answers garbage", cached: []int{200}, others: []int{503}, begins: []string{pollFails, refreshFails, usageFails}, ends: []string{pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry file: disk full", cached: []int{200}, others: []int{200}, begins: []string{usageFails}, ends: []string{usageIsBack}},
+	{name: "registry file: read-only at the start", cached: []int{200}, others: []int{503}, begins: []string{startsWithout, pollFails, refreshFails, usageFails}, ends: []string{startIsOver, pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry file: removed", cached: []int{200}, others: []int{503}, begins: []string{pollFails, refreshFails, usageFails}, ends: []string{pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "registry file: replaced", cached: []int{200}, others: []int{200}, begins: []string{droppedFile}},
+	{name: "change log compacted while a gateway was away", cached: []int{200}, others: []int{503}, begins: []string{pollFails, usageFails}, ends: []string{droppedLog, pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
+	{name: "hot set: disk full", cached: []int{200}, others: []int{200}, ends: []string{hotSetFails}},
+	{name: "hot set: read-only", cached: []int{200}, others: []int{200}, ends: []string{hotSetFails}},
+	{name: "hot set: truncated or garbage", cached: []int{200}, others: []int{200}, begins: []string{hotSetUnused}},
+	{name: "Redis slow", cached: []int{200}, others: []int{200}, begins: []string{redisLost}, ends: []string{redisBack}},
+	{name: "Redis hung", cached: []int{200}, others: []int{200}, begins: []string{redisLost}, ends: []string{redisBack}},
+	{name: "Redis cut off", cached: []int{200}, others: []int{200}, begins: []string{redisLost}, ends: []string{redisBack}},
+	{name: "Redis resets connections", cached: []int{200}, others: []int{200}, begins: []string{redisLost}, ends: []string{redisBack}},
+	{name: "Redis answers garbage", cached: []int{200}, others: []int{200}, begins: []string{redisLost}, ends: []string{redisBack}},
 	{name: "upstream dead", cached: []int{200}, others: []int{502}},
 	{name: "upstream hung", cached: []int{200}, others: []int{504}},
 	{name: "upstream slow", cached: []int{200}, others: []int{200}},
 	{name: "upstream up and down", cached: []int{200}, others: []int{200, 502}},
 	{name: "upstream resets in the middle of a body", cached: []int{200}, others: []int{200}},
-	{name: "gateway killed and started again, without the registry", cached: []int{200}, others: []int{503}, says: []string{startsWithout, startIsOver, pollFails, pollIsBack}, may: []string{refreshFails, usageFails, usageIsBack, lookupFails}},
+	{name: "gateway killed and started again, without the registry", cached: []int{200}, others: []int{503}, begins: []string{startsWithout, pollFails, refreshFails, usageFails}, ends: []string{startIsOver, pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
 	{name: "100 reloads under load", cached: []int{200}, others: []int{200}},
 	{name: "clock jumps", cached: []int{200}, others: []int{200}, elsewhere: []string{
 		"cache.TestClockJumps", "quota.TestClockGoesBack", "quota.TestWildClock",
