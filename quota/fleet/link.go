@@ -71,7 +71,7 @@ func clientOption(o *Options) rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress: o.Address.Hosts, ForceSingleClient: !o.Address.Cluster, SelectDB: o.Address.DB,
 		Username: o.Address.User, Password: o.Address.Password, ClientName: "tenantgate", TLSConfig: o.TLS,
-		Dialer: net.Dialer{Timeout: ioTimeout}, ConnWriteTimeout: max(ioTimeout, 2*o.Timeout),
+		Dialer: net.Dialer{Timeout: ioTimeout}, DialCtxFn: dialGuarded, ConnWriteTimeout: max(ioTimeout, 2*o.Timeout),
 		DisableCache: true, DisableRetry: true, PipelineMultiplex: 1,
 		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
 		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: 5 * time.Second, MaxMovedRedirections: 3},
