@@ -40,7 +40,7 @@ type replyScanner struct {
 func (s *replyScanner) scan(b []byte, each func(*reply) bool) bool {
 	for len(b) > 0 {
 		var n int
-		ok := true
+		var ok bool
 		switch {
 		case s.kind == 0:
 			n, ok = 1, s.begin(b[0])
@@ -135,20 +135,11 @@ func (s *replyScanner) lineEnds(line []byte, each func(*reply) bool) bool {
 func (s *replyScanner) readBulk(b []byte, each func(*reply) bool) (n int, ok bool) {
 	n = min(len(b), s.bulk)
 	for i, c := range b[:n] {
-		switch s.bulk - i {
-		case 2:
-			ok = c == '\r'
-		case 1:
-			ok = c == '\n'
-		default:
-			ok = true
-			if len(s.line) < maxReplyWord {
-				s.line = append(s.line, c)
-			}
-			continue
-		}
-		if !ok {
+		switch left := s.bulk - i; {
+		case left == 2 && c != '\r', left == 1 && c != '\n':
 			return n, false
+		case left > 2 && len(s.line) < maxReplyWord:
+			s.line = append(s.line, c)
 		}
 	}
 	if s.bulk -= n; s.bulk > 0 {

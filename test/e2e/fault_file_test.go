@@ -33,7 +33,7 @@ func faultsOfAFile(t *testing.T) {
 		b = backend{url: "file:" + filepath.Join(disk.Dir, "tenants.db")}
 	}
 	b.load(t, faultTenants(startUpstreams(t)))
-	s := newStage(t, b, b, "", nil)
+	s := newStage(t, b, b, "timeout 20s", nil)
 	db := harness.OpenSQL(t, b.url, "")
 
 	full := trial{
@@ -114,7 +114,7 @@ func faultReadOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := newStage(t, b, b, "", func(o *harness.Options) {
+	s := newStage(t, b, b, "timeout 20s", func(o *harness.Options) {
 		o.Dir, o.Wrap = t.TempDir(), harness.HeedModes()
 	})
 	s.g.Stop(t)

@@ -154,6 +154,16 @@ func (c *tally) of(hosts ...string) (all, ok, failed int) {
 	return all, ok, failed
 }
 
+// longest returns how long the slowest answer took, over all hosts.
+func (c *tally) longest() (d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, took := range c.slowest {
+		d = max(d, took)
+	}
+	return d.Round(time.Millisecond)
+}
+
 // status returns how often a status came, over all hosts.
 func (c *tally) status(want int) (n int) {
 	c.mu.Lock()
@@ -180,7 +190,7 @@ type crowd struct {
 }
 
 // startCrowd asks for one host after another, each worker with one request at a time and a pause in between. It ends
-// with the test, or after a minute.
+// with the test, or after five minutes.
 func startCrowd(t *testing.T, g *harness.Gateway, workers int, pause time.Duration, tries int, host func() string) *crowd {
 	t.Helper()
 	c := &crowd{tally: newTally(), tries: tries, client: harness.NewClient(workers), stop: make(chan struct{})}
@@ -188,7 +198,7 @@ func startCrowd(t *testing.T, g *harness.Gateway, workers int, pause time.Durati
 		c.running.Go(func() {
 			tick := time.NewTicker(pause)
 			defer tick.Stop()
-			end := time.After(time.Minute)
+			end := time.After(5 * time.Minute)
 			for {
 				select {
 				case <-c.stop:

@@ -29,7 +29,7 @@ func faultsOfTheHotSet(t *testing.T) {
 				}
 			}
 			path := filepath.Join(dir, "hot.json")
-			s := newStage(t, b.backend, b.direct, "", func(o *harness.Options) {
+			s := newStage(t, b.backend, b.direct, "timeout 20s", func(o *harness.Options) {
 				o.Tenants = strings.Replace(o.Tenants, "cache {", "cache {\nhot_set "+path, 1)
 				o.Wrap = harness.HeedModes()
 			})

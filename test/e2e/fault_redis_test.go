@@ -26,7 +26,7 @@ func faultsOfRedis(t *testing.T) {
 			b := fileBackend(t)
 			b.load(t, faultTenants(u))
 			p := harness.StartProxy(t, server.Addr())
-			s := newStage(t, b, b, "", func(o *harness.Options) {
+			s := newStage(t, b, b, "timeout 20s", func(o *harness.Options) {
 				o.Tenants += fmt.Sprintf("quota redis://%s {\ntimeout 1s\nprefix p%d:\n}\n", p.Address, f.Latency+time.Duration(f.ResetAfter))
 			})
 			up := func(want float64) func() error {

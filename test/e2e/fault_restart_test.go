@@ -16,7 +16,7 @@ func faultKilled(t *testing.T) {
 	f := faultNamed(t, "gateway killed and started again, without the registry")
 	b := faultServer(t)
 	b.load(t, faultTenants(startUpstreams(t)))
-	s := newStage(t, b.backend, b.direct, "", nil)
+	s := newStage(t, b.backend, b.direct, "timeout 20s", nil)
 	s.g.Stop(t) // it writes its hot set, as it does every half a minute
 	s.again(t)
 	s.settle(t)
@@ -65,7 +65,7 @@ func faultReloads(t *testing.T) {
 	f := faultNamed(t, "100 reloads under load")
 	b := fileBackend(t)
 	b.load(t, faultTenants(startUpstreams(t)))
-	s := newStage(t, b, b, "", func(o *harness.Options) {
+	s := newStage(t, b, b, "timeout 20s", func(o *harness.Options) {
 		// Caddy itself leaves connections to upstreams behind that were in use when the configuration went, for two minutes.
 		o.Site = "header Round round-0\n" + strings.Replace(o.Site, "dynamic tenant", "dynamic tenant\ntransport http {\nkeepalive 1s\n}", 1)
 	})

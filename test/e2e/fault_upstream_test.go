@@ -19,7 +19,7 @@ func faultsOfUpstreams(t *testing.T) {
 	d.Tenants[0].Environments[0].Upstreams = []string{p.Address}
 	b := fileBackend(t)
 	b.load(t, d)
-	s := newStage(t, b, b, "", func(o *harness.Options) {
+	s := newStage(t, b, b, "timeout 20s", func(o *harness.Options) {
 		o.Site = strings.Replace(o.Site, "dynamic tenant",
 			"dynamic tenant\ntransport http {\ndial_timeout 2s\nresponse_header_timeout 2s\n}", 1)
 	})
