@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,13 +43,15 @@ func faultsOfAFile(t *testing.T) {
 	if disk == nil {
 		// The end of the write-ahead log is beyond the limit then, and the gateway's own log well below.
 		full.begin = func(t *testing.T) {
-			for n := 0; ; n++ {
+			for {
 				if info, err := os.Stat(fileOf(b) + "-wal"); err != nil {
 					t.Fatal(err)
 				} else if info.Size() > 1<<20 {
 					break
 				}
-				harness.Exec(t, db, "UPDATE sys_organization SET name = ? WHERE slug = 'cold-1'", fmt.Sprint("Cold ", n))
+				if _, err := db.ExecContext(t.Context(), "UPDATE sys_organization SET name = name || '.' WHERE slug LIKE 'cold-1%'"); err != nil {
+					t.Fatal(err)
+				}
 			}
 			s.g.LimitFiles(t, 500<<10)
 		}
