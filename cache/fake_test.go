@@ -27,6 +27,7 @@ type fakeRegistry struct {
 
 	down     error // what every question gets, when set
 	downLog  error // what Changes gets, when set
+	replaced bool  // the next poll says so
 	resolves int   // questions answered or refused
 	asked    map[registry.Reference]int
 	polls    int
@@ -154,7 +155,8 @@ func (f *fakeRegistry) Changes(ctx context.Context, after int64, limit int) (reg
 	if f.down != nil || f.downLog != nil {
 		return registry.Changes{}, cmp.Or(f.down, f.downLog)
 	}
-	ch := registry.Changes{Registry: f.id, Oldest: f.oldest, Newest: f.newest}
+	ch := registry.Changes{Registry: f.id, Oldest: f.oldest, Newest: f.newest, Replaced: f.replaced}
+	f.replaced = false
 	for _, row := range f.log {
 		if row.Seq > after && len(ch.List) < limit {
 			ch.List = append(ch.List, row)

@@ -146,6 +146,8 @@ func lost(id uuid.UUID, position int64, log registry.Changes) string {
 	switch {
 	case log.Registry != id:
 		return "this is another registry"
+	case log.Replaced:
+		return "the registry's file was replaced"
 	case log.Newest < position:
 		return "the registry was set back to an earlier state"
 	case log.Oldest > position+1:

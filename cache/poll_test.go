@@ -153,6 +153,7 @@ func TestLostPlace(t *testing.T) {
 		"trimmed empty":    func(f *fakeRegistry) { f.create("x", "y"); f.trim(0) },
 		"set back":         func(f *fakeRegistry) { f.newest--; f.log = f.log[:len(f.log)-1] },
 		"another registry": func(f *fakeRegistry) { f.id = uuid.New() },
+		"another file":     func(f *fakeRegistry) { f.replaced = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

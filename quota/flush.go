@@ -166,7 +166,6 @@ func (g *ledger) refresh(ctx context.Context, list []*account) error {
 func (g *ledger) flushLoop(ctx context.Context) {
 	ticker := time.NewTicker(g.usage.FlushInterval)
 	defer ticker.Stop()
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -177,9 +176,6 @@ func (g *ledger) flushLoop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if failing != (err != nil) {
-			failing = err != nil
-			g.usage.Failed(ctx, err)
-		}
+		g.note(ctx, loopFlush, err)
 	}
 }

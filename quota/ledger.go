@@ -32,6 +32,7 @@ type ledger struct {
 	loading, sweeping sync.Mutex
 	// flushing has room for the one who saves.
 	flushing chan struct{}
+	failing  failing
 }
 
 // UsageOptions say where a [Local] reads and writes what was used of allowances.
@@ -52,8 +53,8 @@ type UsageOptions struct {
 	IdleAfter time.Duration
 	// Warn is told of allowances that come to 80 % and 100 %, one call at a time, from [Local.Run]; default nobody.
 	Warn func(Warning)
-	// Failed is told when Source or Sink fails, and with nil when they work again; default nobody. Calls are made one at
-	// a time for each of the two.
+	// Failed is told when the first of Source and Sink fails, and with nil when both work again; default nobody. Calls are
+	// made one at a time.
 	Failed func(context.Context, error)
 }
 

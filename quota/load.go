@@ -108,7 +108,6 @@ func (a *account) learn(u Usage) {
 
 // loadLoop loads until ctx ends.
 func (g *ledger) loadLoop(ctx context.Context) {
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,10 +119,7 @@ func (g *ledger) loadLoop(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			if failing != (err != nil) {
-				failing = err != nil
-				g.usage.Failed(ctx, err)
-			}
+			g.note(ctx, loopLoad, err)
 			if err == nil {
 				break
 			}

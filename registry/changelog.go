@@ -36,6 +36,13 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) (Changes, e
 		limit = defaultChanges
 	}
 	after, limit = max(after, 0), min(limit, maxChanges)
+	if err := s.look(); err != nil {
+		return Changes{}, err
+	}
+	files := 0
+	if s.file != nil {
+		files = s.file.found()
+	}
 	var c Changes
 	seen := false
 	scan := func(rows *sql.Rows) error {
@@ -72,6 +79,7 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) (Changes, e
 	if !seen {
 		return Changes{}, s.unavailable("its identity is missing")
 	}
+	c.Replaced = files > 0 && s.file.report(files)
 	return c, nil
 }
 

@@ -30,6 +30,9 @@ type Changes struct {
 	Oldest int64
 	// Newest is the highest Seq ever given; a position above it means that the registry was restored from a backup.
 	Newest int64
+	// Replaced says that the registry is a file, and that another file has its name since the call before. Whatever was
+	// read may be out of date then, even where the numbers fit.
+	Replaced bool
 	// List holds the changes after the position asked for, by Seq, at most as many as asked for.
 	List []Change
 }

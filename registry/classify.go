@@ -70,6 +70,9 @@ func (s *Store) classify(err error) error {
 	case errors.Is(err, context.Canceled):
 		return s.unavailable("the call was cancelled", context.Canceled)
 	}
+	if errors.Is(err, errGone) {
+		return s.unavailable("the file is gone: put it back, or a backup in its place")
+	}
 	if file := (*sqlite.Error)(nil); errors.As(err, &file) {
 		return s.classifyFile(file)
 	}

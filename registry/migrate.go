@@ -26,7 +26,7 @@ const lockAttempts = 10
 // date it only reads. Several gateways may call it at once. Its errors wrap [ErrUnavailable], and [ErrUnauthorized] or
 // [ErrSchemaTooNew] where that is why.
 func (s *Store) Migrate(ctx context.Context) error {
-	if s.target.file != "" {
+	if s.target.file != "" && !s.ready.Load() { // later a file that is gone is a fault
 		if err := s.createFile(); err != nil {
 			return err
 		}

@@ -95,6 +95,11 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (sql.Result
 
 // execOn runs one write on a pool or a transaction.
 func (s *Store) execOn(ctx context.Context, on querier, query string, args ...any) (sql.Result, error) {
+	if on == querier(s.write) {
+		if err := s.look(); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := s.call(ctx)
 	defer cancel()
 	r, err := on.ExecContext(ctx, query, args...)
@@ -105,6 +110,9 @@ func (s *Store) execOn(ctx context.Context, on querier, query string, args ...an
 // for itself. When f or the commit fails, nothing is written, unless only the answer to the commit was lost: whoever
 // repeats it must look first.
 func (s *Store) transact(ctx context.Context, f func(tx *sql.Tx) error) error {
+	if err := s.look(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// BeginTx binds the whole transaction to its context, so the time for the beginning alone is taken apart.

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tursodatabase/libsql-client-go/libsql"
 	_ "modernc.org/sqlite" // what the libSQL client reads files with
 )
 
@@ -51,7 +50,8 @@ type Store struct {
 	log     *slog.Logger
 	keys    *Keyring // nil: none
 
-	read, write *sql.DB // one and the same, except with WebSockets
+	read, write *sql.DB        // one and the same, except with WebSockets
+	file        *fileConnector // nil: a server
 
 	quietAfter int // see defaultQuietAfter
 
@@ -106,13 +106,22 @@ func (s *Store) openFile(conns int) error {
 		conns = defaultFileConns
 	}
 	// The connector, not sql.Open with the driver's name: that leaks a goroutine for each connection.
-	base, err := libsql.NewConnector(fileDSN(s.target.file, s.timeout))
+	base, err := driverOf(fileDSN(s.target.file, s.timeout))
 	if err != nil {
 		return errors.New("registry " + s.target.shown + ": " + err.Error())
 	}
-	s.read = pool(sql.OpenDB(base), conns)
+	s.file = &fileConnector{base: base, path: s.target.file}
+	s.read = pool(sql.OpenDB(s.file), conns)
 	s.write = s.read
 	return nil
+}
+
+// look makes sure that an embedded registry is the file that has its name now.
+func (s *Store) look() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.classify(s.file.look())
 }
 
 // openServer opens the pools without any I/O. With WebSockets, writes go by HTTP all the same: over a WebSocket the

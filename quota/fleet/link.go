@@ -40,8 +40,10 @@ type link struct {
 	wake chan struct{}
 
 	calls, failures, losses atomic.Int64
-	// logged is when a loss was last logged, in ns since epoch; a link that flaps does not fill the log.
+	// logged is when a loss was last logged, in ns since epoch; a link that flaps does not fill the log. told says that the
+	// return of Redis, which has not come yet, is to be logged as well.
 	logged atomic.Int64
+	told   atomic.Bool
 	epoch  time.Time
 }
 
@@ -70,7 +72,7 @@ func clientOption(o *Options) rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress: o.Address.Hosts, ForceSingleClient: !o.Address.Cluster, SelectDB: o.Address.DB,
 		Username: o.Address.User, Password: o.Address.Password, ClientName: "tenantgate", TLSConfig: o.TLS,
-		Dialer: net.Dialer{Timeout: ioTimeout}, ConnWriteTimeout: max(ioTimeout, 2*o.Timeout),
+		Dialer: net.Dialer{Timeout: ioTimeout}, DialCtxFn: dialGuarded, ConnWriteTimeout: max(ioTimeout, 2*o.Timeout),
 		DisableCache: true, DisableRetry: true, PipelineMultiplex: 1,
 		ReadBufferEachConn: 64 << 10, WriteBufferEachConn: 64 << 10,
 		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: 5 * time.Second, MaxMovedRedirections: 3},
@@ -150,11 +152,13 @@ func (l *link) lose(err error) {
 	}
 }
 
+// logLoss logs a loss, unless another was logged a moment ago.
 func (l *link) logLoss(err error) {
 	now := int64(time.Since(l.epoch))
 	if before := l.logged.Load(); now-before < int64(logPause) || !l.logged.CompareAndSwap(before, now) {
 		return
 	}
+	l.told.Store(true)
 	l.o.Logger.Warn("redis is lost; deciding quotas without it until it is back", "redis", l.o.Address.String(),
 		"on_loss", string(l.o.OnLoss), "nodes", l.nodes.Load(), "error", safeError(err))
 }
@@ -173,7 +177,6 @@ func safeError(err error) string {
 func (l *link) run(ctx context.Context) {
 	pause, failed := firstPause, 0
 	begun := time.Now()
-	said := false
 	for {
 		err := l.beat(l.o.Heartbeat * 3)
 		switch {
@@ -181,10 +184,9 @@ func (l *link) run(ctx context.Context) {
 			pause, failed = firstPause, 0
 			if !l.up.Swap(true) {
 				l.firstOnce.Do(func() { close(l.first) })
-				if said || l.losses.Load() > 0 {
+				if l.told.Swap(false) {
 					l.o.Logger.Info("redis is back", "redis", l.o.Address.String(), "nodes", l.nodes.Load(),
 						slog.Duration("after", time.Since(begun)))
-					said = false
 				}
 			}
 			select {
@@ -201,8 +203,7 @@ func (l *link) run(ctx context.Context) {
 			l.lose(err)
 		default:
 			l.firstOnce.Do(func() { close(l.first) })
-			if l.losses.Load() == 0 && !said {
-				said = true
+			if !l.told.Load() { // at the start, or too soon after the loss before
 				l.logLoss(err)
 			}
 		}

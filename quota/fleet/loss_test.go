@@ -164,6 +164,32 @@ func TestLossIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// Promise: a link that goes up and down fills no log: there is a line about a return only where there was one about the
+// loss; and a loss that lasts is logged, also when it comes a moment after another.
+func TestFlappingIsNotLogged(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	var log logged
+	s := newStore(t, server, func(o *Options) { o.Logger, o.Timeout = slog.New(slog.NewTextHandler(&log, nil)), 200*time.Millisecond })
+	count := func(text string) int { return strings.Count(log.String(), text) }
+	for range 3 {
+		server.Stop()
+		eventually(t, func() bool { return !s.Stats().Up })
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() bool { return s.Stats().Up })
+	}
+	// On a slow machine there is time for more than one of each.
+	lost := count("redis is lost")
+	if back := count("redis is back"); lost == 0 || back > lost || s.Stats().Losses < 3 {
+		t.Errorf("%d losses, %d lines about one, %d about a return", s.Stats().Losses, lost, back)
+	}
+	server.Stop()
+	eventually(t, func() bool { return !s.Stats().Up })
+	s.link.logged.Add(-int64(logPause)) // the time passes
+	eventually(t, func() bool { return count("redis is lost") > lost })
+}
+
 // Promise: without Redis, on_loss allow admits everything, deny nothing that has a limit, and local this node's share.
 func TestOnLoss(t *testing.T) {
 	month, err := quota.NewAllowance(9, quota.PeriodMonth)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,8 @@ type Options struct {
 	Dir string
 	// Plain starts the binary as users get it, where the race detector would only be in the way.
 	Plain bool
+	// Wrap is a command that starts the binary, such as setpriv with its options; empty starts it directly.
+	Wrap []string
 }
 
 func (o Options) caddyfile() string {
@@ -162,7 +165,8 @@ func launch(t testing.TB, o Options) *Gateway {
 	defer log.Close()
 	g.log = log.Name()
 	// The process must outlive the test's context, which ends before the clean-up that stops it.
-	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), g.binary, "run", "--config", file)
+	command := append(slices.Clone(o.Wrap), g.binary, "run", "--config", file)
+	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...)
 	g.cmd.Dir = o.Dir
 	g.cmd.Env = append(g.environment(), o.Env...)
 	g.cmd.Stdout, g.cmd.Stderr = log, log

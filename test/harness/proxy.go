@@ -19,6 +19,7 @@ type Proxy struct {
 	target      string
 	connections atomic.Int64
 	bytesIn     atomic.Int64
+	fault       atomic.Pointer[activeFault] // nil: none
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -117,6 +118,7 @@ func (p *Proxy) close() {
 	p.closed = true
 	p.changed.Broadcast()
 	p.mu.Unlock()
+	p.Cure()
 	p.Down()
 	p.running.Wait()
 }
@@ -152,6 +154,7 @@ func (p *Proxy) pump(to, from net.Conn, look func(chunk []byte)) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
+	on := &passer{proxy: p, to: to, from: from, answers: look == nil}
 	for {
 		n, err := from.Read(buf)
 		if look != nil {
@@ -162,7 +165,7 @@ func (p *Proxy) pump(to, from net.Conn, look func(chunk []byte)) {
 			if !p.wait() {
 				return
 			}
-			if _, err := to.Write(buf[:n]); err != nil {
+			if !on.pass(buf[:n]) {
 				return
 			}
 		}

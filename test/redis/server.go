@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -79,14 +80,18 @@ func Run(dir string, o Options) (*Server, error) {
 	return nil, err
 }
 
-// freeAddress asks the kernel for a port.
+// freeAddress finds a port that nobody listens on, below the range that systems give to outgoing connections (from 32768
+// on Linux): a server that is started again must find its port free.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback, answered at once
-	if err != nil {
-		return "", err
+	const first, ports = 10000, 10000
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(ports))) //nolint:noctx // loopback, answered at once
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String(), nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", errors.New("no free port on 127.0.0.1")
 }
 
 // Addr is the server's host:port.
