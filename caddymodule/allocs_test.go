@@ -14,7 +14,7 @@ import (
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
 //   - 1, only with a limit: the text of the rate limit headers
-//   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
+//   - 4: the header map with room for nine more; none where there is room, as with fifteen to nineteen headers
 //   - none for a token, a session or an API key once it was seen, nor for the user's membership
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
