@@ -35,3 +35,19 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalAllocations holds the number of allocations that a refusal makes:
+//
+//   - 2: the request's state and the function value, as above
+//   - 1: the values of the answer's header fields
+//   - 4, only over quota: the text of the rate limit headers and of Retry-After, the refusal, and the names of the limits
+func TestRefusalAllocations(t *testing.T) {
+	for _, c := range refusalCases(t) {
+		prepare := c
+		prepare.handler = nil
+		got := int(testing.AllocsPerRun(200, func() { benchRefusal(t, &c) }) - testing.AllocsPerRun(200, func() { benchRefusal(t, &prepare) }))
+		if got != c.allocs {
+			t.Errorf("%s: %d allocations, not %d", c.name, got, c.allocs)
+		}
+	}
+}

@@ -120,6 +120,13 @@ func overQuota(limits []quota.Limit, statuses []quota.Status) *router.Refusal {
 	if i := quota.Tightest(limits, statuses); i >= 0 {
 		exceeded.Quota = quotaName(&limits[i])
 	}
+	n := 0
+	for i := range limits {
+		if statuses[i].Exceeded && !limits[i].Shadow {
+			n++
+		}
+	}
+	exceeded.Policies = make([]string, 0, n)
 	for i := range limits {
 		if statuses[i].Exceeded && !limits[i].Shadow {
 			exceeded.Policies = append(exceeded.Policies, limits[i].Name)

@@ -86,13 +86,20 @@ func (o *outcomes) admit(source string) {
 	}
 }
 
-func (*outcomes) refuse(code string) { metricDecisions.WithLabelValues(code, "").Inc() }
+// The counters of what is refused.
+var (
+	countRefusals    = newCounters(metricDecisions, "")
+	countOverQuota   = newCounters(metricQuotaRefusals)
+	countOverShadows = newCounters(metricQuotaShadows)
+)
+
+func (*outcomes) refuse(code string) { countRefusals.inc(code) }
 
 // countQuotaRefusals counts the limits that refused a request.
 func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
 		if statuses[i].Exceeded && !limits[i].Shadow {
-			metricQuotaRefusals.WithLabelValues(limits[i].Name).Inc()
+			countOverQuota.inc(limits[i].Name)
 		}
 	}
 }
@@ -101,7 +108,7 @@ func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 func countQuotaShadows(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
 		if statuses[i].Exceeded && limits[i].Shadow {
-			metricQuotaShadows.WithLabelValues(limits[i].Name).Inc()
+			countOverShadows.inc(limits[i].Name)
 		}
 	}
 }

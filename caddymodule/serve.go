@@ -39,8 +39,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	st.decision, err = h.router.Route(ctx, &st.request)
 	if err != nil {
 		h.owned.strip(r)
-		var refusal *router.Refusal
-		if !errors.As(err, &refusal) {
+		refusal, ok := err.(*router.Refusal) //nolint:errorlint // it is one, by Route's contract
+		if !ok {
 			refusal = router.Refuse(router.CodeRegistryUnavailable, err)
 		}
 		return h.refuse(w, r, st, refusal)

@@ -96,8 +96,8 @@ func TestChangeBeforeTheStreamBegins(t *testing.T) {
 func TestSweep(t *testing.T) {
 	s, _, db := streamServer(t)
 	conn := s.dial(t, "acme.app.test", "/ws")
+	over := time.Now().Add(time.Second) // at the earliest
 	harness.Exec(t, db, "UPDATE sys_organization SET subscription_expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 second') WHERE slug = 'acme'")
-	over := time.Now().Add(time.Second)
 	rt := theRuntime(t)
 	eventually(t, "the change is seen", func() bool {
 		res, err := rt.cache.Resolve(t.Context(), registry.Reference{Kind: registry.KindSlug, Key: "acme"}, time.Now())
