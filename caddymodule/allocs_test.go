@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -48,6 +49,27 @@ func TestRefusalAllocations(t *testing.T) {
 		got := int(testing.AllocsPerRun(200, func() { benchRefusal(t, &c) }) - testing.AllocsPerRun(200, func() { benchRefusal(t, &prepare) }))
 		if got != c.allocs {
 			t.Errorf("%s: %d allocations, not %d", c.name, got, c.allocs)
+		}
+	}
+}
+
+// TestUpstreamsAllocations holds that `dynamic tenant` makes two allocations for an attempt, however many upstreams there
+// are.
+func TestUpstreamsAllocations(t *testing.T) {
+	for _, n := range []int{1, 10} {
+		res := acme()
+		app := testApp(t, res)
+		app.fallback = &pool{scheme: "http", addresses: slices.Repeat([]string{"127.0.0.1:9001"}, n)}
+		res.Upstreams = nil
+		_, r := serve(t, testHandler(t, app, &Handler{}, subdomains()), http.MethodGet, "http://acme.app.test/", nil)
+		u := &Upstreams{app: app}
+		got := testing.AllocsPerRun(100, func() {
+			if list, err := u.GetUpstreams(r); err != nil || len(list) != n {
+				t.Fatal(len(list), err)
+			}
+		})
+		if got != 2 {
+			t.Errorf("%d upstreams: %v allocations", n, got)
 		}
 	}
 }
