@@ -57,7 +57,7 @@ func (h *Handler) explain(r *http.Request, number, of int) *adminapi.Explanation
 		e.Explanation = router.Explanation{Agreement: h.router.Agreement().String(), Sources: []router.ExplainedSource{}}
 		return e
 	}
-	st := h.newState(r)
+	st := h.newState(r.Context(), r)
 	e.Explanation = *h.router.Explain(r.Context(), &st.request)
 	if e.Resolved != nil {
 		if scheme, addresses, err := h.app.upstreams(e.Resolved); err == nil {

@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,7 +15,7 @@ import (
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
 //   - 1, only with a limit: the text of the rate limit headers
-//   - 3 (a few headers), 4 (none, or six to eight) or 2 (more): the growth of the request's header map by nine headers
+//   - 4: the header map with room for nine more; none where there is room, as with fifteen to nineteen headers
 //   - none for a token, a session or an API key once it was seen, nor for the user's membership
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
@@ -32,6 +33,43 @@ func TestAllocations(t *testing.T) {
 		})
 		if got := int(serve - prepare); got != tt.allocs {
 			t.Errorf("%s: %d allocations, not %d", tt.name, got, tt.allocs)
+		}
+	}
+}
+
+// TestRefusalAllocations holds the number of allocations that a refusal makes:
+//
+//   - 2: the request's state and the function value, as above
+//   - 1: the values of the answer's header fields
+//   - 4, only over quota: the text of the rate limit headers and of Retry-After, the refusal, and the names of the limits
+func TestRefusalAllocations(t *testing.T) {
+	for _, c := range refusalCases(t) {
+		prepare := c
+		prepare.handler = nil
+		got := int(testing.AllocsPerRun(200, func() { benchRefusal(t, &c) }) - testing.AllocsPerRun(200, func() { benchRefusal(t, &prepare) }))
+		if got != c.allocs {
+			t.Errorf("%s: %d allocations, not %d", c.name, got, c.allocs)
+		}
+	}
+}
+
+// TestUpstreamsAllocations holds that `dynamic tenant` makes two allocations for an attempt, however many upstreams there
+// are.
+func TestUpstreamsAllocations(t *testing.T) {
+	for _, n := range []int{1, 10} {
+		res := acme()
+		app := testApp(t, res)
+		app.fallback = &pool{scheme: "http", addresses: slices.Repeat([]string{"127.0.0.1:9001"}, n)}
+		res.Upstreams = nil
+		_, r := serve(t, testHandler(t, app, &Handler{}, subdomains()), http.MethodGet, "http://acme.app.test/", nil)
+		u := &Upstreams{app: app}
+		got := testing.AllocsPerRun(100, func() {
+			if list, err := u.GetUpstreams(r); err != nil || len(list) != n {
+				t.Fatal(len(list), err)
+			}
+		})
+		if got != 2 {
+			t.Errorf("%d upstreams: %v allocations", n, got)
 		}
 	}
 }

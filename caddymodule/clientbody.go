@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // clientBody is a request's body whose faults are the client's: malformed chunks, a body that ends too soon, or takes too
@@ -33,7 +35,16 @@ func (e clientError) Unwrap() error { return e.error }
 
 // guardBody makes the body's faults the client's. Requests without a body cost nothing.
 func guardBody(r *http.Request) {
-	if r.Body != nil && r.Body != http.NoBody {
+	if hasBody(r) {
 		r.Body = clientBody{r.Body}
 	}
+}
+
+// hasBody reports whether r may have a body. Caddy puts its idle timeout around http.NoBody, too.
+func hasBody(r *http.Request) bool {
+	body := r.Body
+	if idle, ok := body.(*caddyhttp.IdleTimeoutReader); ok {
+		body = idle.ReadCloser
+	}
+	return body != nil && body != http.NoBody
 }

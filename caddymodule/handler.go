@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -73,6 +74,8 @@ type Handler struct {
 	outcomes   *outcomes
 	logger     *slog.Logger
 	failures   *throttle
+	// accessLog is what is known of the server's; see logs.
+	accessLog atomic.Uint32
 	// keyFailures is for issuers whose keys cannot be had, failures for the registry.
 	keyFailures *throttle
 }

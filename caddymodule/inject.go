@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// inject sets the headers that go upstream. What is empty is not sent.
+// inject strips the request and sets the headers that go upstream. What is empty is not sent.
 func (h *Handler) inject(r *http.Request, st *state) {
-	header := roomFor(r.Header, len(h.injections))
-	r.Header = header
+	header := h.stripped(r, st)
 	for _, in := range h.injections {
 		v := st.fact(in.fact)
 		if in.fact == factTenantContext {
@@ -18,26 +17,6 @@ func (h *Handler) inject(r *http.Request, st *state) {
 			header[in.key] = st.one(v)
 		}
 	}
-}
-
-// The first sizes of Go's maps: a small one, and how many entries the next larger one holds before it grows again. They
-// only decide which way is faster.
-const (
-	smallMap  = 8
-	secondMap = 14
-)
-
-// roomFor returns header, or a copy that has room for n more fields where header would grow twice on the way there: with
-// the six to eight headers of an API client, and with none at all. Growing is most of what injecting costs.
-func roomFor(header http.Header, n int) http.Header {
-	if k := len(header); k > smallMap || k > 0 && k+n <= secondMap || k+n <= smallMap {
-		return header
-	}
-	larger := make(http.Header, len(header)+n)
-	for name, values := range header {
-		larger[name] = values
-	}
-	return larger
 }
 
 // fact returns the value of a fact about an admitted request, fit for a header.
@@ -78,6 +57,16 @@ func (st *state) fact(f fact) string {
 // it is not plain ASCII. A percent sign is encoded too, so that who decodes always gets s back. Plain text costs no
 // allocation.
 func fieldValue(s string) string {
+	for i := range len(s) {
+		if !plainByte[s[i]] {
+			return encodedValue(s)
+		}
+	}
+	return s
+}
+
+// encodedValue is fieldValue for what may not be plain throughout.
+func encodedValue(s string) string {
 	odd := 0
 	for i := range len(s) {
 		if !plain(s, i) {
@@ -99,8 +88,15 @@ func fieldValue(s string) string {
 	return string(b)
 }
 
+// plainByte tells the bytes that stand for themselves wherever they are.
+var plainByte = func() (t [256]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		t[c] = c != '%'
+	}
+	return t
+}()
+
 // plain reports whether the byte at i can stand for itself. A space cannot at either end, where it would be trimmed.
 func plain(s string, i int) bool {
-	c := s[i]
-	return c > ' ' && c < 0x7f && c != '%' || c == ' ' && i > 0 && i < len(s)-1
+	return plainByte[s[i]] || s[i] == ' ' && i > 0 && i < len(s)-1
 }

@@ -51,23 +51,24 @@ func appendLimits(limits []quota.Limit, res *registry.Resolved, credential *regi
 // append appends the limits of one level. The tenant's and the environment's requests are counted in any case, so that they
 // can be billed, and so that an allowance that is given in mid-period knows what was spent.
 func (l *level) append(limits []quota.Limit, tenant, id uuid.UUID, q *registry.Quotas) []quota.Limit {
-	limit := quota.Limit{Key: quota.Key{Scope: l.scope, ID: id}, Tenant: tenant}
+	key := quota.Key{Scope: l.scope, ID: id}
 	if q.APIRateLimit != 0 {
-		limit.Name, limit.Rate = l.rate, rateOf(q)
-		limits = append(limits, limit)
-		limit.Rate = quota.Rate{}
+		limits = append(limits, quota.Limit{Name: l.rate, Key: key, Tenant: tenant, Rate: rateOf(q)})
 	}
 	if q.MaxAPICallsPerDay != 0 || q.MaxAPICallsPerMonth == 0 && l.scope != quota.ScopeKey {
-		limit.Name, limit.Allowance = l.day, quota.Allowance{Max: within(q.MaxAPICallsPerDay), Period: quota.PeriodDay}
-		limits = append(limits, limit)
+		limits = append(limits, quota.Limit{
+			Name: l.day, Key: key, Tenant: tenant,
+			Allowance: quota.Allowance{Max: within(q.MaxAPICallsPerDay), Period: quota.PeriodDay},
+		})
 	}
 	if q.MaxAPICallsPerMonth != 0 {
-		limit.Name, limit.Allowance = l.month, quota.Allowance{Max: within(q.MaxAPICallsPerMonth), Period: quota.PeriodMonth}
-		limits = append(limits, limit)
+		limits = append(limits, quota.Limit{
+			Name: l.month, Key: key, Tenant: tenant,
+			Allowance: quota.Allowance{Max: within(q.MaxAPICallsPerMonth), Period: quota.PeriodMonth},
+		})
 	}
 	if q.MaxConcurrentRequests != 0 {
-		limit.Name, limit.Allowance, limit.Concurrent = l.concurrency, quota.Allowance{}, within(q.MaxConcurrentRequests)
-		limits = append(limits, limit)
+		limits = append(limits, quota.Limit{Name: l.concurrency, Key: key, Tenant: tenant, Concurrent: within(q.MaxConcurrentRequests)})
 	}
 	return limits
 }
@@ -119,6 +120,13 @@ func overQuota(limits []quota.Limit, statuses []quota.Status) *router.Refusal {
 	if i := quota.Tightest(limits, statuses); i >= 0 {
 		exceeded.Quota = quotaName(&limits[i])
 	}
+	n := 0
+	for i := range limits {
+		if statuses[i].Exceeded && !limits[i].Shadow {
+			n++
+		}
+	}
+	exceeded.Policies = make([]string, 0, n)
 	for i := range limits {
 		if statuses[i].Exceeded && !limits[i].Shadow {
 			exceeded.Policies = append(exceeded.Policies, limits[i].Name)

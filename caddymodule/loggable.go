@@ -1,7 +1,7 @@
 package caddymodule
 
 import (
-	"net/http"
+	"context"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
@@ -38,23 +38,46 @@ func (st *state) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 
 // logFields adds the request's fields to its access log line. Where the server writes no access log it does nothing:
 // keeping a field costs three allocations.
-func (st *state) logFields(r *http.Request) {
-	if st.logged {
+func (st *state) logFields(ctx context.Context) {
+	if st.logged || !st.handler.logs(ctx) {
 		return
 	}
-	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server != nil && server.Logs == nil {
-		return
-	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Inline(st))
 		st.logged = true
 	}
 }
 
+// What a handler knows of its server's access log.
+const (
+	logsUnknown = iota
+	logsNever
+	logsMaybe
+)
+
+// logs reports whether the server may write an access log. A handler belongs to one server, which is looked up once.
+func (h *Handler) logs(ctx context.Context) bool {
+	switch h.accessLog.Load() {
+	case logsNever:
+		return false
+	case logsMaybe:
+		return true
+	}
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil {
+		return true
+	}
+	if server.Logs == nil {
+		h.accessLog.Store(logsNever)
+		return false
+	}
+	h.accessLog.Store(logsMaybe)
+	return true
+}
+
 // spanAttributes tells the request's span, if Caddy's tracing handler has begun one.
-func (st *state) spanAttributes(r *http.Request) {
-	span := trace.SpanFromContext(r.Context())
+func (st *state) spanAttributes(ctx context.Context) {
+	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}

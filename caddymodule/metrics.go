@@ -60,33 +60,46 @@ func registerMetrics(reg *prometheus.Registry) error {
 // outcomes are the counters of one handler, looked up once.
 type outcomes struct {
 	exempt   prometheus.Counter
-	admitted map[string]prometheus.Counter // by source
+	admitted []admissions
+}
+
+// admissions counts what was admitted because of one source.
+type admissions struct {
+	source string
+	count  prometheus.Counter
 }
 
 func newOutcomes(sources []router.Source) *outcomes {
-	o := &outcomes{
-		exempt:   metricDecisions.WithLabelValues(outcomeExempt, ""),
-		admitted: make(map[string]prometheus.Counter, len(sources)),
-	}
+	o := &outcomes{exempt: metricDecisions.WithLabelValues(outcomeExempt, "")}
 	for _, s := range sources {
-		o.admitted[s.Name()] = metricDecisions.WithLabelValues(outcomeAdmitted, s.Name())
+		o.admitted = append(o.admitted, admissions{s.Name(), metricDecisions.WithLabelValues(outcomeAdmitted, s.Name())})
 	}
 	return o
 }
 
 func (o *outcomes) admit(source string) {
-	if c, ok := o.admitted[source]; ok {
-		c.Inc()
+	for i := range o.admitted {
+		if o.admitted[i].source == source {
+			o.admitted[i].count.Inc()
+			return
+		}
 	}
 }
 
-func (*outcomes) refuse(code string) { metricDecisions.WithLabelValues(code, "").Inc() }
+// The counters of what is refused.
+var (
+	countRefusals    = newCounters(metricDecisions, "")
+	countOverQuota   = newCounters(metricQuotaRefusals)
+	countOverShadows = newCounters(metricQuotaShadows)
+)
+
+func (*outcomes) refuse(code string) { countRefusals.inc(code) }
 
 // countQuotaRefusals counts the limits that refused a request.
 func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
 		if statuses[i].Exceeded && !limits[i].Shadow {
-			metricQuotaRefusals.WithLabelValues(limits[i].Name).Inc()
+			countOverQuota.inc(limits[i].Name)
 		}
 	}
 }
@@ -95,7 +108,7 @@ func countQuotaRefusals(limits []quota.Limit, statuses []quota.Status) {
 func countQuotaShadows(limits []quota.Limit, statuses []quota.Status) {
 	for i := range limits {
 		if statuses[i].Exceeded && limits[i].Shadow {
-			metricQuotaShadows.WithLabelValues(limits[i].Name).Inc()
+			countOverShadows.inc(limits[i].Name)
 		}
 	}
 }

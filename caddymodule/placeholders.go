@@ -82,12 +82,12 @@ func (st *state) tenantPlaceholder(name string) string {
 	case "source":
 		return st.decision.Source
 	case "upstream":
-		return st.app.firstUpstream(res)
+		return st.handler.app.firstUpstream(res)
 	case "upstream.address":
-		_, address := st.app.firstTarget(res)
+		_, address := st.handler.app.firstTarget(res)
 		return address
 	case "upstream.scheme":
-		scheme, _ := st.app.firstTarget(res)
+		scheme, _ := st.handler.app.firstTarget(res)
 		return scheme
 	case "user.id":
 		return st.decision.User

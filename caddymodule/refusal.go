@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,27 +14,65 @@ import (
 // maxInstance bounds the path that a problem repeats as its instance, in bytes.
 const maxInstance = 256
 
+// answer is what the answer to a refused request takes: the values of its header fields, which the response's header map
+// points to and nobody else may see (see state.values), and its text.
+type answer struct {
+	header http.Header
+	values [maxAnswerFields]string
+	used   int
+}
+
+// maxAnswerFields is how many header fields a refusal sets at most: Cache-Control, Retry-After, WWW-Authenticate, Vary,
+// X-Content-Type-Options, Content-Type, Content-Security-Policy and Content-Length.
+const maxAnswerFields = 8
+
+// set sets the header field of that name, which is canonical.
+func (a *answer) set(key, value string) {
+	i := a.used
+	a.used++
+	a.values[i] = value
+	a.header[key] = a.values[i : i+1 : i+1]
+}
+
+// bodies are not made anew for each refusal. Nothing that writes keeps them (see io.Writer).
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
 // writeRefusal answers a refused request: with an HTML page if the client prefers that, else with a problem.
 func writeRefusal(w http.ResponseWriter, r *http.Request, refusal *router.Refusal) {
-	header := w.Header()
-	refusalHeaders(header, refusal)
-	header.Add("Vary", "Accept")
-	header.Set("X-Content-Type-Options", "nosniff")
-	body := make([]byte, 0, 512)
+	a := &answer{header: w.Header()}
+	a.refusal(refusal)
+	if a.header["Vary"] == nil {
+		a.set("Vary", "Accept")
+	} else {
+		a.header.Add("Vary", "Accept")
+	}
+	a.set("X-Content-Type-Options", "nosniff")
+	memory := bodies.Get().(*[]byte)
+	defer bodies.Put(memory)
+	body := (*memory)[:0]
 	if accept := r.Header["Accept"]; len(accept) > 0 && router.PrefersHTML(accept[0]) {
-		header.Set("Content-Type", router.HTMLContentType)
-		header.Set("Content-Security-Policy", "default-src 'none'")
+		a.set("Content-Type", router.HTMLContentType)
+		a.set("Content-Security-Policy", "default-src 'none'")
 		body = refusal.AppendHTML(body)
 	} else {
-		header.Set("Content-Type", router.ProblemContentType)
+		a.set("Content-Type", router.ProblemContentType)
 		body = refusal.AppendProblem(body, instance(r))
 	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
+	*memory = body
+	head := r.Method == http.MethodHead
+	if head || len(body) > countedBody {
+		a.set("Content-Length", strconv.Itoa(len(body)))
+	}
 	w.WriteHeader(refusal.Status)
-	if r.Method != http.MethodHead {
+	if !head {
 		_, _ = w.Write(body)
 	}
 }
+
+// countedBody is up to which length, in bytes, servers count a body by themselves (net/http 2048 with HTTP/1.1, 4096 with
+// HTTP/2) and need not be told. Without that field the header of a refusal over quota has as many as fit into the first
+// size of a map.
+const countedBody = 1024
 
 // instance returns the path of the request, without the query, which may hold secrets.
 func instance(r *http.Request) string {
@@ -45,12 +84,19 @@ func instance(r *http.Request) string {
 
 // refusalHeaders sets the headers that a refusal has whoever writes its body.
 func refusalHeaders(header http.Header, refusal *router.Refusal) {
-	header.Set("Cache-Control", "no-store")
+	a := &answer{header: header}
+	a.refusal(refusal)
+}
+
+// refusal is refusalHeaders.
+func (a *answer) refusal(refusal *router.Refusal) {
+	a.set("Cache-Control", "no-store")
 	if refusal.RetryAfter > 0 {
-		header.Set(quota.HeaderRetryAfter, string(quota.AppendRetryAfter(nil, refusal.RetryAfter)))
+		var memory [20]byte
+		a.set(quota.HeaderRetryAfter, string(quota.AppendRetryAfter(memory[:0], refusal.RetryAfter)))
 	}
 	if refusal.Challenge != "" {
-		header.Set("WWW-Authenticate", refusal.Challenge)
+		a.set("Www-Authenticate", refusal.Challenge)
 	}
 }
 

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -16,11 +17,12 @@ import (
 // readyLimit bounds how long a request waits for the app to start: servers accept connections before that.
 const readyLimit = 10 * time.Second
 
-// ServeHTTP implements caddyhttp.MiddlewareHandler: strip, exempt, identify, resolve, agree, admit, spend, inject,
-// forward. What the gateway owns is stripped right after the sources have read it, before anything else can.
+// ServeHTTP implements caddyhttp.MiddlewareHandler: exempt, identify, resolve, agree, admit, spend, strip, inject, forward.
+// What the gateway owns is stripped on every way out, after the sources have read it and before anything else can.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	guardBody(r)
-	st := h.newState(r)
+	ctx := r.Context()
+	st := h.newState(ctx, r)
 	exempt, err := h.isExempt(r)
 	if exempt || err != nil {
 		h.owned.strip(r)
@@ -30,28 +32,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return err
 	}
-	if !h.runtime.ready.Load() && !h.runtime.waitReady(r.Context(), readyLimit) {
+	if !h.runtime.ready.Load() && !h.runtime.waitReady(ctx, readyLimit) {
 		h.owned.strip(r)
 		return h.refuse(w, r, st, router.Refuse(router.CodeRegistryUnavailable, errNotStarted))
 	}
-	st.decision, err = h.router.Route(r.Context(), &st.request)
-	h.owned.strip(r)
+	st.decision, err = h.router.Route(ctx, &st.request)
 	if err != nil {
-		var refusal *router.Refusal
-		if !errors.As(err, &refusal) {
+		h.owned.strip(r)
+		refusal, ok := err.(*router.Refusal) //nolint:errorlint // it is one, by Route's contract
+		if !ok {
 			refusal = router.Refuse(router.CodeRegistryUnavailable, err)
 		}
 		return h.refuse(w, r, st, refusal)
 	}
 	if refusal := h.spend(w, st); refusal != nil {
+		h.owned.strip(r)
 		return h.refuse(w, r, st, refusal)
 	}
 	if st.slots != 0 {
 		defer h.releaseSlots(st)
 	}
 	h.inject(r, st)
-	st.logFields(r)
-	st.spanAttributes(r)
+	st.logFields(ctx)
+	st.spanAttributes(ctx)
 	h.outcomes.admit(st.decision.Source)
 	h.router.Rewrite(r, &st.decision)
 	return h.forward(w, r, st, next)
@@ -60,12 +63,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 var errNotStarted = errors.New("the app has not started yet")
 
 // newState makes the request's state and lets placeholders, matchers and upstreams find it.
-func (h *Handler) newState(r *http.Request) *state {
-	ctx := r.Context()
+func (h *Handler) newState(ctx context.Context, r *http.Request) *state {
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
 	client, _ := vars[caddyhttp.ClientIPVarKey].(string)
-	st := &state{app: h.app, handler: h, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
+	st := &state{handler: h, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
 	st.generation = h.runtime.streams.generation.Load()
 	repl, _ := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl != nil {
@@ -97,8 +99,9 @@ func (h *Handler) isExempt(r *http.Request) (bool, error) {
 // refuse answers a request that is not admitted, or hands it to handle_errors.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, refusal *router.Refusal) error {
 	st.refusal = refusal
-	st.logFields(r)
-	st.spanAttributes(r)
+	ctx := r.Context()
+	st.logFields(ctx)
+	st.spanAttributes(ctx)
 	h.outcomes.refuse(refusal.Code)
 	h.logRefusal(r, refusal)
 	if h.passErrors {

@@ -49,11 +49,9 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 		sp.text = b
 		st.writer.ResponseWriter = w
 		st.writer.values[0], st.writer.values[1] = s[:cuts[0]], s[cuts[0]:cuts[1]]
-		st.ownLimits = len(st.writer.values[1])
+		st.ownLimits = int32(len(st.writer.values[1])) //nolint:gosec // a header is no longer than that
 		if h.xRateLimit {
-			for i := range cuts[2:] {
-				st.writer.values[2+i] = s[cuts[1+i]:cuts[2+i]]
-			}
+			st.writer.older = &[len(olderLimitKeys)]string{s[cuts[1]:cuts[2]], s[cuts[2]:cuts[3]], s[cuts[3]:cuts[4]]}
 		}
 		st.writer.set()
 	}

@@ -19,11 +19,10 @@ const defaultFacts = int(factEnvironmentRegion) + 1
 // moreFacts is how many more there is room for: the user's id and role, or the signed context.
 const moreFacts = 2
 
-// state is all that the gateway knows about a request. It is one allocation of 704 bytes, and everything that lasts as
+// state is all that the gateway knows about a request. It is one allocation of 640 bytes, and everything that lasts as
 // long as the request lives in it: the values of headers, the writer that guards the rate limit headers, the router's
 // view of the request. It is written only before the next handler runs.
 type state struct {
-	app      *App
 	handler  *Handler
 	request  router.Request
 	decision router.Decision
@@ -44,11 +43,10 @@ type state struct {
 
 	// slots says at which levels the request has taken a slot of a limit of concurrency; see level.
 	slots uint8
-	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.
-	ownLimits int
-
 	// logged says that this state is among the fields of the request's log line.
 	logged bool
+	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.
+	ownLimits int32
 }
 
 // tenantID returns the text form of the tenant's id; empty until admitted.

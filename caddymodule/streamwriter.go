@@ -23,7 +23,6 @@ const longBody = 256 << 10
 // the others pay for a comparison.
 type streamWriter struct {
 	limitWriter
-	handler *Handler
 	state   *state
 	written int64                  // bytes
 	stream  atomic.Pointer[stream] // nil until there is one
@@ -35,7 +34,7 @@ var noStream = new(stream)
 // forward calls the next handler with a writer that notices streams.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) error {
 	sw := &st.writer
-	sw.ResponseWriter, sw.handler, sw.state = w, h, st
+	sw.ResponseWriter, sw.state = w, st
 	returned := false
 	defer func() {
 		if cut := sw.end(); cut && returned {
@@ -92,7 +91,7 @@ func (w *streamWriter) claim() *stream {
 	if s := w.stream.Load(); s != nil {
 		return s
 	}
-	s := &stream{state: w.state, router: w.handler.router, response: w.ResponseWriter}
+	s := &stream{state: w.state, router: w.state.handler.router, response: w.ResponseWriter}
 	if !w.stream.CompareAndSwap(nil, s) {
 		return w.stream.Load()
 	}
@@ -103,7 +102,7 @@ func (w *streamWriter) claim() *stream {
 func (w *streamWriter) begin() *stream {
 	s := w.claim()
 	if s != noStream && s.begun.CompareAndSwap(false, true) {
-		w.handler.runtime.streams.add(s)
+		w.state.handler.runtime.streams.add(s)
 	}
 	return s
 }
@@ -115,7 +114,7 @@ func (w *streamWriter) end() (cut bool) {
 		return false
 	}
 	cut = s.leave()
-	w.handler.runtime.streams.remove(s)
+	w.state.handler.runtime.streams.remove(s)
 	return cut
 }
 

@@ -73,27 +73,47 @@ func (o *ownedHeaders) compare(name string) bool {
 // strip removes what the gateway owns from the request: header fields, the same names in Connection (with which a
 // client could make the proxy drop the injected fields as hop-by-hop, RFC 9110 §7.6.1), trailer fields, and upgrades that
 // would carry further requests past it.
-func (o *ownedHeaders) strip(r *http.Request) {
-	for name := range r.Header {
-		if o.contains(name) {
+func (o *ownedHeaders) strip(r *http.Request) { o.stripInto(r, nil) }
+
+// stripInto is strip that also copies the header fields that remain into larger, unless that is nil. It reports false
+// when they are not all there: of a field only a part was removed.
+func (o *ownedHeaders) stripInto(r *http.Request, larger http.Header) (whole bool) {
+	connection, upgrade := false, false
+	for name, values := range r.Header {
+		switch {
+		case o.contains(name):
 			delete(r.Header, name)
+			continue
+		case name == "Connection":
+			connection = true
+		case name == "Upgrade":
+			upgrade = true
+		}
+		if larger != nil {
+			larger[name] = values
 		}
 	}
-	if values, ok := r.Header["Connection"]; ok {
-		o.stripConnection(r.Header, values)
+	whole = true
+	if connection {
+		whole = !o.stripConnection(r.Header)
 	}
-	if _, ok := r.Header["Upgrade"]; ok {
-		stripUpgrade(r.Header)
+	if upgrade {
+		whole = !stripUpgrade(r.Header) && whole
 	}
 	if len(r.Trailer) != 0 {
 		o.stripTrailer(r)
 	}
+	return whole
 }
 
-// stripConnection removes owned names from the Connection header. The common values (close, keep-alive, Upgrade) cost
-// no allocation.
-func (o *ownedHeaders) stripConnection(h http.Header, values []string) {
+// stripConnection removes owned names from the Connection header, and reports whether there were any. The common values
+// (close, keep-alive, Upgrade) cost no allocation.
+func (o *ownedHeaders) stripConnection(h http.Header) (changed bool) {
+	values := h["Connection"]
 	if !slices.ContainsFunc(values, func(v string) bool {
+		if v == "keep-alive" { // the usual one, whose name no header of the gateway's can have
+			return false
+		}
 		for token := range strings.SplitSeq(v, ",") {
 			if o.contains(trimOWS(token)) {
 				return true
@@ -101,7 +121,7 @@ func (o *ownedHeaders) stripConnection(h http.Header, values []string) {
 		}
 		return false
 	}) {
-		return
+		return false
 	}
 	var kept []string
 	for _, v := range values {
@@ -113,9 +133,10 @@ func (o *ownedHeaders) stripConnection(h http.Header, values []string) {
 	}
 	if len(kept) == 0 {
 		delete(h, "Connection")
-		return
+		return true
 	}
 	h["Connection"] = []string{strings.Join(kept, ", ")}
+	return true
 }
 
 // stripTrailer removes owned names from the announced trailers, and again when the body has been read: only then are

@@ -250,7 +250,7 @@ func (q *TenantQuota) surcharge(st *state) *router.Refusal {
 		q.runtime.quota.Take(time.Now(), 0, all, statuses)
 		b := quota.AppendRateLimit(sp.text[:0], all, statuses)
 		rest := st.writer.values[1][st.ownLimits:]
-		st.ownLimits = len(b)
+		st.ownLimits = int32(len(b)) //nolint:gosec // a header is no longer than that
 		st.writer.values[1] = string(append(b, rest...))
 		sp.text = b
 		st.writer.set()

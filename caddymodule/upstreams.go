@@ -76,9 +76,11 @@ func (u *Upstreams) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, err
 	// The transport keeps a scheme that is set, and the outgoing request's URL is a copy of its own.
 	r.URL.Scheme = scheme
 	// Caddy writes into these, so that each attempt has its own.
+	own := make([]reverseproxy.Upstream, len(addresses))
 	list := make([]*reverseproxy.Upstream, len(addresses))
 	for i, address := range addresses {
-		list[i] = &reverseproxy.Upstream{Dial: address}
+		own[i].Dial = address
+		list[i] = &own[i]
 	}
 	return list, nil
 }

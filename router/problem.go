@@ -2,6 +2,7 @@ package router
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -65,25 +66,38 @@ func (r *Refusal) AppendProblem(b []byte, instance string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
+// plainJSON tells the bytes that stand for themselves in a string of [appendJSON]'s.
+var plainJSON = func() (t [utf8.RuneSelf * 2]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		t[c] = !strings.ContainsRune(`"\<>&'`, c)
+	}
+	return t
+}()
+
 // appendJSON appends prefix and s as one JSON string (RFC 8259 §7). What HTML gives a meaning to is escaped as well, so
 // that a client which takes the body for HTML finds no markup in it. Bytes that are not UTF-8 become U+FFFD.
 func appendJSON(b []byte, prefix, s string) []byte {
 	b = append(b, '"')
 	b = append(b, prefix...)
 	for i := 0; i < len(s); {
+		plain := i
+		for i < len(s) && plainJSON[s[i]] {
+			i++
+		}
+		if b = append(b, s[plain:i]...); i == len(s) {
+			break
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
 			i++
-			switch {
-			case c == '"' || c == '\\':
+			switch c {
+			case '"', '\\':
 				b = append(b, '\\', c)
-			case c == '\n':
+			case '\n':
 				b = append(b, `\n`...)
-			case c < ' ' || c == 0x7f || c == '<' || c == '>' || c == '&' || c == '\'':
+			default:
 				b = append(b, `\u00`...)
 				b = append(b, hexDigits[c>>4], hexDigits[c&0xf])
-			default:
-				b = append(b, c)
 			}
 			continue
 		}

@@ -141,10 +141,12 @@ func Refuse(code string, cause error) *Refusal {
 
 // RefuseQuota returns the refusal of a request that is over quota.
 func RefuseQuota(exceeded Exceeded, retryAfter time.Duration) *Refusal {
-	c := *refuseQuotaExceeded
-	c.RetryAfter = retryAfter
-	c.Exceeded = &exceeded
-	return &c
+	c := &struct { // one allocation
+		refusal  Refusal
+		exceeded Exceeded
+	}{*refuseQuotaExceeded, exceeded}
+	c.refusal.RetryAfter, c.refusal.Exceeded = retryAfter, &c.exceeded
+	return &c.refusal
 }
 
 // RefuseCredentials returns the refusal of credentials that do not hold, with the challenge to answer, such as

@@ -106,8 +106,6 @@ type Decision struct {
 	Resolved *registry.Resolved
 	// Source is the name of the source that decided.
 	Source string
-	// Authenticated says that the source that decided had proof.
-	Authenticated bool
 	// User is the id of the authenticated user; empty when there is none.
 	User string
 	// Roles are the user's: the one of the membership where that was asked for, else those that the user's source gives
@@ -119,4 +117,6 @@ type Decision struct {
 	// SignedInAt, MFA, SSO, Machine and Member are those of the user's source; see [Yield].
 	SignedInAt                time.Time
 	MFA, SSO, Machine, Member bool
+	// Authenticated says that the source that decided had proof.
+	Authenticated bool
 }

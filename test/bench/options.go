@@ -11,7 +11,7 @@ import (
 // options are what the command line says.
 type options struct {
 	Dir, Gateway, Output  string
-	Results               string
+	Results, PGO          string
 	Scenarios             []scenario
 	Rounds                int
 	Slice, Timeout        time.Duration
@@ -51,6 +51,7 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 	f.StringVar(&o.Output, "o", "", "also write the report to this file")
 	f.StringVar(&o.Results, "results", "", "also write RESULTS.md and results.svg into this directory")
 	f.DurationVar(&o.Timeout, "timeout", 30*time.Minute, "give up after this time")
+	f.StringVar(&o.PGO, "pgo", "", "scenario profile: also write a profile for the compiler (go build -pgo) to this file")
 	f.StringVar(&o.Dir, "dir", "test/.tmp/bench", "directory for everything that is written")
 	f.StringVar(&o.Gateway, "gateway", "", "the built gateway (default: tenantgate in -dir)")
 	if err := f.Parse(args); err != nil {

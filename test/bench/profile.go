@@ -28,6 +28,7 @@ func profileGateway(ctx context.Context, b *bench) error {
 	if err := warm(ctx, gateway.Address, hostNames{tenantHosts, 10}, 1000); err != nil {
 		return err
 	}
+	var processor []string
 	b.report.section("Profile", "What the gateway's own functions take of all, cumulated, `reverse_proxy` left out.")
 	for _, work := range []struct {
 		Name  string
@@ -51,12 +52,28 @@ func profileGateway(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
+			if kind.Index == "samples" {
+				processor = append(processor, file)
+			}
 			top, err := b.pprof(ctx, kind.Index, file)
 			if err != nil {
 				return err
 			}
 			b.report.printf("%s, %s, at %.0f requests/s:\n\n```\n%s```\n\n", upperFirst(work.Name), kind.Name, l.rate(), top)
 		}
+	}
+	if b.PGO == "" {
+		return nil
+	}
+	return mergeProfiles(ctx, b.PGO, processor)
+}
+
+// mergeProfiles merges processor profiles into one for the compiler. It follows the rule of go.dev/doc/pgo: what a gateway
+// does in earnest, here forwarding and refusing for the same time.
+func mergeProfiles(ctx context.Context, file string, profiles []string) error {
+	args := append([]string{"tool", "pprof", "-proto", "-output", file}, profiles...)
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("merging profiles: %w: %s", err, out)
 	}
 	return nil
 }
