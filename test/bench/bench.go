@@ -157,6 +157,8 @@ const (
 			JSON
 	}
 `
+	// leanTransport is the block of a reverse_proxy that sends with `transport tenant`.
+	leanTransport = " {\n\t\ttransport tenant\n\t}\n"
 	// proxySingle forwards to the tenant's only upstream.
 	proxySingle = identify + "\treverse_proxy {tenant.upstream}\n"
 	// proxyDynamic forwards to any of the tenant's upstreams.
