@@ -59,6 +59,11 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 //		<the options of transport http>
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	d.Reset()
 	return t.HTTPTransport.UnmarshalCaddyfile(d)
 }
 

@@ -259,7 +259,7 @@ func (x *exchange) prepare(h *head) error {
 	}
 	x.body.keep = !x.resp.Close && !x.plan.close && x.c.raw != nil
 	x.body.kind, x.body.remain, x.body.x = kind, length, x
-	if kind == bodyChunked {
+	if h.chunked {
 		x.resp.TransferEncoding = chunkedEncoding
 	}
 	if kind == bodyNone {

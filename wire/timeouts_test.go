@@ -58,7 +58,7 @@ func TestResponseHeaderTimeoutIsForTheHeader(t *testing.T) {
 		resp, err := rt.RoundTrip(s.newRequest(t.Context(), "POST", "/", body))
 		done <- result{resp: resp, err: err}
 	}()
-	eventually(t, "the connection is there", func() bool { return s.conns.Load() == 1 })
+	eventually(t, "the connection is there", func() bool { return conns.count() == 1 && s.conns.Load() == 1 })
 	if by := conns.at(0).deadline(); !by.IsZero() {
 		t.Errorf("the request is still being sent, and its response has to be there by %s", by)
 	}
@@ -123,14 +123,17 @@ func TestTimeoutsAreOver(t *testing.T) {
 
 // Promise: a server that does not take the body in time fails the request.
 func TestWriteTimeout(t *testing.T) {
-	rt := wire.New(wire.Options{WriteTimeout: short})
-	defer rt.Close()
+	rt, conns := newWatched(t, wire.Options{WriteTimeout: short})
+	conns.buffer = 16 << 10
 	done := make(chan struct{})
-	s := serveScript(t, func(*peer) { <-done })
+	s := serveScript(t, func(p *peer) {
+		_ = p.Conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+		<-done
+	})
 	defer close(done)
 	for _, r := range []*http.Request{
 		s.newRequest(t.Context(), "POST", "/", endless{}),
-		s.newRequest(t.Context(), "POST", "/", bytes.NewReader(make([]byte, 64<<20))),
+		s.newRequest(t.Context(), "POST", "/", bytes.NewReader(make([]byte, 8<<20))),
 	} {
 		var got result
 		within(t, "the end", func() { got = ask(rt, r) })
@@ -139,7 +142,7 @@ func TestWriteTimeout(t *testing.T) {
 		}
 	}
 	r := s.newRequest(t.Context(), "GET", "/", nil)
-	r.Header.Set("X-Long", strings.Repeat("x", 64<<20))
+	r.Header.Set("X-Long", strings.Repeat("x", 8<<20))
 	var got result
 	within(t, "the end", func() { got = ask(rt, r) })
 	if !isTimeout(got.err) {

@@ -52,6 +52,8 @@ func (w *watched) hasNews(t *testing.T) bool {
 
 // dialed are the connections that a transport has made.
 type dialed struct {
+	buffer int // size of the buffer for sending, where it is not the system's own
+
 	mu    sync.Mutex
 	conns []*watched
 }
@@ -60,6 +62,9 @@ func (d *dialed) dial(ctx context.Context, network, address string) (net.Conn, e
 	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if d.buffer > 0 {
+		_ = c.(*net.TCPConn).SetWriteBuffer(d.buffer)
 	}
 	w := &watched{TCPConn: c.(*net.TCPConn)}
 	d.mu.Lock()
@@ -72,6 +77,12 @@ func (d *dialed) at(i int) *watched {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.conns[i]
+}
+
+func (d *dialed) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.conns)
 }
 
 // newWatched returns a transport whose connections are known.

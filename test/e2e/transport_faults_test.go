@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tenantgate/tenantgate/test/harness"
+)
+
+type errCount int64
+
+func (e errCount) Error() string { return fmt.Sprintf("%d are under way", int64(e)) }
+
+// Promise: an upstream that dies in the middle of a response is not taken for one that has finished, and one that nobody
+// listens for gives 502, with both transports.
+func TestTransportUpstreamDies(t *testing.T) {
+	t.Parallel()
+	u := startLeanUpstream(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	g := startTransports(t, u.address, l.Addr().String(), "")
+	for _, by := range transports {
+		if _, text, err := sendBy(t, g, "GET", by+"/die", nil, nil); err == nil {
+			t.Errorf("%s: half a response is taken for a whole one: %q", by, text)
+		}
+		resp, _, err := sendBy(t, g, "GET", by+"/", nil, func(r *http.Request) { r.Host = "globex.app.test" })
+		if err != nil || resp.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s: %v, %v", by, resp, err)
+		}
+	}
+}
+
+// Promise: responses that can be understood in two ways are an error of the upstream with transport tenant, and never
+// reach a client.
+func TestTransportRefusesAmbiguousResponses(t *testing.T) {
+	t.Parallel()
+	answers := map[string]string{
+		"/both":    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+		"/lengths": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+		"/fold":    "HTTP/1.1 200 OK\r\nX-A: b\r\n Content-Length: 3\r\nContent-Length: 5\r\n\r\nhello",
+		"/lf":      "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+		"/name":    "HTTP/1.1 200 OK\r\nContent-Length : 3\r\nContent-Length: 5\r\n\r\nhello",
+		"/nothing": "",
+		"/garbage": "\x16\x03\x01 no HTTP at all\r\n\r\n",
+	}
+	g := startTransports(t, startRawUpstream(t, answers), "127.0.0.1:1", "")
+	for path := range answers {
+		resp, text, err := sendBy(t, g, "GET", "/lean"+path, nil, nil)
+		if err != nil || resp.StatusCode != http.StatusBadGateway || text != "" {
+			t.Errorf("%s: %v, %v, %q", path, resp, err, text)
+		}
+	}
+}
+
+// Promise: the limits of transport tenant are those of the configuration, and what takes too long is 504.
+func TestTransportLimits(t *testing.T) {
+	t.Parallel()
+	u := startLeanUpstream(t)
+	raw := startRawUpstream(t, map[string]string{
+		"/long": "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 70<<10) + "\r\nContent-Length: 0\r\n\r\n",
+	})
+	g := startTransports(t, u.address, raw, "response_header_timeout 100ms\nmax_response_header 64KiB")
+	resp, _, err := sendBy(t, g, "GET", "/lean/hang/header", nil, nil)
+	if err != nil || resp.StatusCode != http.StatusGatewayTimeout {
+		t.Errorf("slow header: %v, %v", resp, err)
+	}
+	resp, _, err = sendBy(t, g, "GET", "/lean/long", nil, func(r *http.Request) { r.Host = "globex.app.test" })
+	if err != nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("long header: %v, %v", resp, err)
+	}
+}
+
+// Promise: reverse_proxy tries the next upstream, and marks the dead one, as with the standard transport.
+func TestTransportRetries(t *testing.T) {
+	t.Parallel()
+	u := harness.StartUpstream(t, "alive")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	g := harness.Start(t, harness.Options{
+		Tenants: fileBackend(t).directive(""),
+		Site: "reverse_proxy " + l.Addr().String() + " " + u.Address + ` {
+		lb_policy first
+		lb_retries 1
+		fail_duration 1h
+		transport tenant
+	}`,
+	})
+	for _, method := range []string{"GET", "POST"} { // nothing was sent, so that any method may go on
+		answer := g.Send(t, harness.Ask{Method: method, Body: "body"})
+		if e := answer.Echo(t); e.Upstream != "alive" || e.Body != "body" {
+			t.Errorf("%s: %+v", method, e)
+		}
+	}
+}
+
+// Promise: a reload closes the idle connections of the old configuration, and no request notices.
+func TestTransportReload(t *testing.T) {
+	t.Parallel()
+	u := startLeanUpstream(t)
+	site := "reverse_proxy " + u.address + " {\ntransport tenant\n}"
+	o := harness.Options{Tenants: fileBackend(t).directive(""), Site: site}
+	g := harness.Start(t, o)
+	load := g.StartLoad(t, harness.Load{Workers: 4, Ask: func(int) harness.Ask { return harness.Ask{Path: "/header"} }, Check: func(_ int, a harness.Answer) error {
+		if a.Status != http.StatusOK {
+			return fmt.Errorf("status %d", a.Status)
+		}
+		return nil
+	}})
+	harness.Eventually(t, transportLimit, func() error {
+		if load.Done() < 20 {
+			return errCount(load.Done())
+		}
+		return nil
+	})
+	before := u.conns.Load()
+	if r := g.Reload(t, o); r.ExitCode != 0 {
+		t.Fatal(r.Output())
+	}
+	harness.Eventually(t, transportLimit, func() error {
+		if u.conns.Load() == before {
+			return errCount(before)
+		}
+		return nil
+	})
+	if r := load.Stop(); r.Failures > 0 {
+		t.Error(r)
+	}
+}
