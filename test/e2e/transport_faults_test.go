@@ -2,7 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
-	"net"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,65 +14,53 @@ type errCount int64
 
 func (e errCount) Error() string { return fmt.Sprintf("%d are under way", int64(e)) }
 
-// Promise: an upstream that dies in the middle of a response is not taken for one that has finished, and one that nobody
-// listens for gives 502, with both transports.
-func TestTransportUpstreamDies(t *testing.T) {
-	t.Parallel()
-	u := startLeanUpstream(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	g := startTransports(t, u.address, l.Addr().String(), "")
+// An upstream that dies in the middle of a response is not taken for one that has finished, and one that nobody listens for
+// gives 502, with both transports.
+func testTransportUpstreamDies(t *testing.T, g *harness.Gateway) {
 	for _, by := range transports {
-		if _, text, err := sendBy(t, g, "GET", by+"/die", nil, nil); err == nil {
-			t.Errorf("%s: half a response is taken for a whole one: %q", by, text)
+		if got := sendBy(t, g, "GET", by+"/die", nil, nil); got.err == nil {
+			t.Errorf("%s: half a response is taken for a whole one: %q", by, got.body)
 		}
-		resp, _, err := sendBy(t, g, "GET", by+"/", nil, func(r *http.Request) { r.Host = "globex.app.test" })
-		if err != nil || resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("%s: %v, %v", by, resp, err)
-		}
-	}
-}
-
-// Promise: responses that can be understood in two ways are an error of the upstream with transport tenant, and never
-// reach a client.
-func TestTransportRefusesAmbiguousResponses(t *testing.T) {
-	t.Parallel()
-	answers := map[string]string{
-		"/both":    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		"/lengths": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-		"/fold":    "HTTP/1.1 200 OK\r\nX-A: b\r\n Content-Length: 3\r\nContent-Length: 5\r\n\r\nhello",
-		"/lf":      "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
-		"/name":    "HTTP/1.1 200 OK\r\nContent-Length : 3\r\nContent-Length: 5\r\n\r\nhello",
-		"/nothing": "",
-		"/garbage": "\x16\x03\x01 no HTTP at all\r\n\r\n",
-	}
-	g := startTransports(t, startRawUpstream(t, answers), "127.0.0.1:1", "")
-	for path := range answers {
-		resp, text, err := sendBy(t, g, "GET", "/lean"+path, nil, nil)
-		if err != nil || resp.StatusCode != http.StatusBadGateway || text != "" {
-			t.Errorf("%s: %v, %v, %q", path, resp, err, text)
+		if got := sendBy(t, g, "GET", "/dead"+by, nil, nil); got.err != nil || got.status != http.StatusBadGateway {
+			t.Errorf("%s: %+v", by, got)
 		}
 	}
 }
 
-// Promise: the limits of transport tenant are those of the configuration, and what takes too long is 504.
-func TestTransportLimits(t *testing.T) {
-	t.Parallel()
-	u := startLeanUpstream(t)
-	raw := startRawUpstream(t, map[string]string{
-		"/long": "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 70<<10) + "\r\nContent-Length: 0\r\n\r\n",
-	})
-	g := startTransports(t, u.address, raw, "response_header_timeout 100ms\nmax_response_header 64KiB")
-	resp, _, err := sendBy(t, g, "GET", "/lean/hang/header", nil, nil)
-	if err != nil || resp.StatusCode != http.StatusGatewayTimeout {
-		t.Errorf("slow header: %v, %v", resp, err)
+// ambiguous are responses that can be understood in two ways, or are none.
+var ambiguous = map[string]string{
+	"/both":    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"/lengths": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+	"/fold":    "HTTP/1.1 200 OK\r\nX-A: b\r\n Content-Length: 3\r\nContent-Length: 5\r\n\r\nhello",
+	"/lf":      "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+	"/name":    "HTTP/1.1 200 OK\r\nContent-Length : 3\r\nContent-Length: 5\r\n\r\nhello",
+	"/nothing": "",
+	"/garbage": "\x16\x03\x01 no HTTP at all\r\n\r\n",
+}
+
+// rawAnswers are what the second upstream says.
+var rawAnswers = func() map[string]string {
+	answers := maps.Clone(ambiguous)
+	answers["/long"] = "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 70<<10) + "\r\nContent-Length: 0\r\n\r\n"
+	return answers
+}()
+
+// Responses that can be understood in two ways are an error of the upstream with transport tenant, and never reach a client.
+func testTransportAmbiguous(t *testing.T, g *harness.Gateway) {
+	for path := range ambiguous {
+		if got := sendBy(t, g, "GET", "/lean"+path, nil, ofGlobex); got.err != nil || got.status != http.StatusBadGateway || got.body != "" {
+			t.Errorf("%s: %+v", path, got)
+		}
 	}
-	resp, _, err = sendBy(t, g, "GET", "/lean/long", nil, func(r *http.Request) { r.Host = "globex.app.test" })
-	if err != nil || resp.StatusCode != http.StatusBadGateway {
-		t.Errorf("long header: %v, %v", resp, err)
+}
+
+// The limits of transport tenant are those of the configuration, and what takes too long is 504.
+func testTransportLimits(t *testing.T, g *harness.Gateway) {
+	if got := sendBy(t, g, "GET", "/hurried/hang/header", nil, nil); got.err != nil || got.status != http.StatusGatewayTimeout {
+		t.Errorf("slow header: %+v", got)
+	}
+	if got := sendBy(t, g, "GET", "/lean/long", nil, ofGlobex); got.err != nil || got.status != http.StatusBadGateway {
+		t.Errorf("long header: status %d, %v", got.status, got.err)
 	}
 }
 
@@ -80,14 +68,9 @@ func TestTransportLimits(t *testing.T) {
 func TestTransportRetries(t *testing.T) {
 	t.Parallel()
 	u := harness.StartUpstream(t, "alive")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	g := harness.Start(t, harness.Options{
 		Tenants: fileBackend(t).directive(""),
-		Site: "reverse_proxy " + l.Addr().String() + " " + u.Address + ` {
+		Site: "reverse_proxy " + harness.FreeAddress(t) + " " + u.Address + ` {
 		lb_policy first
 		lb_retries 1
 		fail_duration 1h

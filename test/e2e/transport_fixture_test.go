@@ -135,21 +135,24 @@ func startRawUpstream(t *testing.T, answers map[string]string) string {
 }
 
 // startTransports starts a gateway that sends with transport tenant below /lean and with the standard one below /standard:
-// acme to the first upstream, globex to the second.
-func startTransports(t *testing.T, first, second, lean string) *harness.Gateway {
+// acme to the first upstream, globex to the second. Below /hurried transport tenant waits 100 ms for a header, and below
+// /dead nobody listens.
+func startTransports(t *testing.T, first, second string) *harness.Gateway {
 	t.Helper()
 	b := fileBackend(t)
+	env := func(id, upstream string) []environment {
+		return []environment{{
+			ID: id, Slug: "production", Name: "Production", Type: "production", IsDefault: true, Upstreams: []string{upstream},
+		}}
+	}
 	b.load(t, document{
 		Plans: []plan{{Name: "pro"}},
 		Tenants: []tenant{
-			{ID: acmeID, Slug: "acme", Name: "Acme Corp", Plan: "pro", Environments: []environment{{
-				ID: acmeProdID, Slug: "production", Name: "Production", Type: "production", IsDefault: true, Upstreams: []string{first},
-			}}},
-			{ID: globexID, Slug: "globex", Name: "Globex", Plan: "pro", Environments: []environment{{
-				ID: globexProd, Slug: "production", Name: "Production", Type: "production", IsDefault: true, Upstreams: []string{second},
-			}}},
+			{ID: acmeID, Slug: "acme", Name: "Acme Corp", Plan: "pro", Environments: env(acmeProdID, first)},
+			{ID: globexID, Slug: "globex", Name: "Globex", Plan: "pro", Environments: env(globexProd, second)},
 		},
 	})
+	dead := harness.FreeAddress(t)
 	g := harness.Start(t, harness.Options{
 		Tenants: b.directive(""),
 		Env:     b.env(),
@@ -160,7 +163,7 @@ func startTransports(t *testing.T, first, second, lean string) *harness.Gateway 
 		reverse_proxy {
 			dynamic tenant
 			transport tenant {
-				` + lean + `
+				max_response_header 64KiB
 			}
 		}
 	}
@@ -168,6 +171,22 @@ func startTransports(t *testing.T, first, second, lean string) *harness.Gateway 
 		reverse_proxy {
 			dynamic tenant
 		}
+	}
+	handle_path /hurried/* {
+		reverse_proxy {
+			dynamic tenant
+			transport tenant {
+				response_header_timeout 100ms
+			}
+		}
+	}
+	handle /dead/lean {
+		reverse_proxy ` + dead + ` {
+			transport tenant
+		}
+	}
+	handle /dead/standard {
+		reverse_proxy ` + dead + `
 	}
 	respond 404`,
 	})
@@ -177,3 +196,36 @@ func startTransports(t *testing.T, first, second, lean string) *harness.Gateway 
 	}
 	return g
 }
+
+// sent is what came back for a request.
+type sent struct {
+	status          int
+	header, trailer http.Header
+	body            string
+	err             error // also where the body ends too early
+}
+
+// sendBy sends a request for acme, which change may change, and reads the answer.
+func sendBy(t *testing.T, g *harness.Gateway, method, path string, body io.Reader, change func(*http.Request)) sent {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), transportLimit)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+g.Address+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "acme.app.test"
+	if change != nil {
+		change(r)
+	}
+	resp, err := g.Client.Do(r)
+	if err != nil {
+		return sent{err: err}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return sent{resp.StatusCode, resp.Header, resp.Trailer, string(text), err}
+}
+
+// ofGlobex makes a request one for globex.
+func ofGlobex(r *http.Request) { r.Host = "globex.app.test" }

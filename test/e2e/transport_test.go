@@ -21,37 +21,18 @@ import (
 // transportLimit is how long anything may take here; nothing waits for it in full unless it fails.
 const transportLimit = 20 * time.Second
 
-// sendBy sends a request for acme to the path below a transport, and reads the answer.
-func sendBy(t *testing.T, g *harness.Gateway, method, path string, body io.Reader, change func(*http.Request)) (*http.Response, string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), transportLimit)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+g.Address+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Host = "acme.app.test"
-	if change != nil {
-		change(r)
-	}
-	resp, err := g.Client.Do(r)
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp, string(text), err
-}
-
 // Promise: what goes through transport tenant is what goes through the standard transport.
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	u := startLeanUpstream(t)
-	g := startTransports(t, u.address, u.address, "")
+	g := startTransports(t, u.address, startRawUpstream(t, rawAnswers))
 	testTransportMessages(t, g)
 	t.Run("early hints", func(t *testing.T) { testTransportEarlyHints(t, g) })
 	t.Run("WebSocket", func(t *testing.T) { testTransportWebSocket(t, g) })
 	t.Run("client goes away", func(t *testing.T) { testTransportClientGoesAway(t, u, g) })
+	t.Run("upstream dies", func(t *testing.T) { testTransportUpstreamDies(t, g) })
+	t.Run("ambiguous responses", func(t *testing.T) { testTransportAmbiguous(t, g) })
+	t.Run("limits", func(t *testing.T) { testTransportLimits(t, g) })
 }
 
 func testTransportMessages(t *testing.T, g *harness.Gateway) {
@@ -97,17 +78,17 @@ func testTransportMessages(t *testing.T, g *harness.Gateway) {
 				if row.body != nil {
 					body = row.body()
 				}
-				resp, text, err := sendBy(t, g, row.method, by+row.path, body, row.change)
-				if err != nil || resp.StatusCode != row.status || text != row.want {
-					t.Fatalf("%v, %v, %d bytes", err, resp, len(text))
+				got := sendBy(t, g, row.method, by+row.path, body, row.change)
+				if got.err != nil || got.status != row.status || got.body != row.want {
+					t.Fatalf("%v, %d, %d bytes", got.err, got.status, len(got.body))
 				}
 				for name, want := range row.header {
-					if got := resp.Header.Get(name); got != want {
-						t.Errorf("%s: %q, want %q", name, got, want)
+					if v := got.header.Get(name); v != want {
+						t.Errorf("%s: %q, want %q", name, v, want)
 					}
 				}
-				if got := resp.Trailer.Get("X-Sum"); got != row.trailer {
-					t.Errorf("trailer %q, want %q", got, row.trailer)
+				if v := got.trailer.Get("X-Sum"); v != row.trailer {
+					t.Errorf("trailer %q, want %q", v, row.trailer)
 				}
 			})
 		}
@@ -118,7 +99,7 @@ func testTransportMessages(t *testing.T, g *harness.Gateway) {
 func testTransportEarlyHints(t *testing.T, g *harness.Gateway) {
 	for _, by := range transports {
 		var link string
-		_, text, err := sendBy(t, g, "GET", by+"/hints", nil, func(r *http.Request) {
+		got := sendBy(t, g, "GET", by+"/hints", nil, func(r *http.Request) {
 			*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 				Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 					if code == http.StatusEarlyHints {
@@ -128,8 +109,8 @@ func testTransportEarlyHints(t *testing.T, g *harness.Gateway) {
 				},
 			}))
 		})
-		if err != nil || text != "hinted" || link != "</style.css>; rel=preload" {
-			t.Errorf("%s: %v, %q, %q", by, err, text, link)
+		if got.err != nil || got.body != "hinted" || link != "</style.css>; rel=preload" {
+			t.Errorf("%s: %v, %q, %q", by, got.err, got.body, link)
 		}
 	}
 }
@@ -165,7 +146,7 @@ func testTransportClientGoesAway(t *testing.T, u *leanUpstream, g *harness.Gatew
 	})
 	for _, by := range transports {
 		for _, path := range []string{"/events", "/hang", "/hang/header"} {
-			conn, err := net.Dial("tcp", g.Address)
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Address)
 			if err != nil {
 				t.Fatal(err)
 			}
