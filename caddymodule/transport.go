@@ -73,10 +73,11 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		t.KeepAlive = new(reverseproxy.KeepAlive)
 	}
 	t.KeepAlive.MaxIdleConnsPerHost = cmp.Or(t.KeepAlive.MaxIdleConnsPerHost, defaultIdlePerHost)
+	reason := t.handsOverAll() // before modules are loaded, whose configuration is gone then
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
-	if reason := t.handsOverAll(); reason != "" {
+	if reason != "" {
 		ctx.Slogger().Warn("transport tenant hands all requests to the standard transport", "because_of", reason)
 		return nil
 	}

@@ -3,7 +3,6 @@ package wire_test
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 
@@ -13,10 +12,7 @@ import (
 // cannedServer answers every request without a body with the same bytes, as fast as it can.
 func cannedServer(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
+	l := listen(tb)
 	tb.Cleanup(func() { l.Close() })
 	go func() {
 		for {

@@ -108,10 +108,7 @@ type received struct {
 // serveScript starts a server. It ends with the test, and so do its connections.
 func serveScript(t testing.TB, serve func(p *peer)) *script {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	s := &script{address: l.Addr().String()}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
