@@ -12,7 +12,7 @@ import (
 // cannedServer answers every request without a body with the same bytes, as fast as it can.
 func cannedServer(tb testing.TB) string {
 	tb.Helper()
-	l := listen(tb)
+	l := listen()
 	tb.Cleanup(func() { l.Close() })
 	go func() {
 		for {

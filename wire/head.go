@@ -70,10 +70,16 @@ func (h *head) parseStatus(line string) error {
 	return nil
 }
 
+// maxFields bounds how many fields a header or the trailers may have: each costs much more memory than its bytes.
+const maxFields = 10_000
+
 // parseFields reads lines of fields up to the empty one (RFC 9112 §5). A line that begins with a space, which once
 // continued the one before, is refused, and so are spaces in and after names.
 func parseFields(text string) (http.Header, error) {
 	n := strings.Count(text, "\n") - 1
+	if n > maxFields {
+		return nil, errHeaderSize
+	}
 	fields := make(http.Header, n)
 	values := make([]string, n)
 	for i := range n {

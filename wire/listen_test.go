@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"testing"
 )
 
 // ownHost is a loopback address that nobody else on this machine connects to by chance, as happens on 127.0.0.1 where tests
@@ -21,11 +20,10 @@ var ownHost = sync.OnceValue(func() string {
 })
 
 // listen listens on a free port of ownHost.
-func listen(tb testing.TB) net.Listener {
-	tb.Helper()
+func listen() net.Listener {
 	l, err := net.Listen("tcp", net.JoinHostPort(ownHost(), "0"))
 	if err != nil {
-		tb.Fatal(err)
+		panic(err)
 	}
 	return l
 }

@@ -91,6 +91,7 @@ var answerRows = []answerRow{
 	{name: "obs-text", answer: ok + "X-Latin: caf\xe9\r\nContent-Length: 0\r\n\r\n", header: http.Header{"X-Latin": {"caf\xe9"}}, reused: true},
 	{name: "many fields", answer: ok + strings.Repeat("X-Many: v\r\n", 200) + "Content-Length: 0\r\n\r\n", reused: true},
 	{name: "long value", answer: ok + "X-Long: " + strings.Repeat("l", 60000) + "\r\nContent-Length: 0\r\n\r\n", header: http.Header{"X-Long": {strings.Repeat("l", 60000)}}, reused: true},
+	{name: "too many fields", answer: ok + strings.Repeat("a:\r\n", 10001) + "Content-Length: 0\r\n\r\n", reused: true, differs: "each field costs memory"},
 	{name: "space in a name", answer: ok + "X Y: z\r\nContent-Length: 0\r\n\r\n", reused: true, differs: "RFC 9112 §5.1: no name"},
 	{name: "space before the colon", answer: ok + "Content-Length : 3\r\nContent-Length: 0\r\n\r\n", reused: true, differs: "RFC 9112 §5.1: a proxy must not send it on"},
 	{name: "no colon", answer: ok + "nonsense\r\nContent-Length: 0\r\n\r\n", refused: true},

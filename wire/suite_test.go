@@ -108,7 +108,7 @@ type received struct {
 // serveScript starts a server. It ends with the test, and so do its connections.
 func serveScript(t testing.TB, serve func(p *peer)) *script {
 	t.Helper()
-	l := listen(t)
+	l := listen()
 	s := &script{address: l.Addr().String()}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -64,24 +65,58 @@ func testTransportLimits(t *testing.T, g *harness.Gateway) {
 	}
 }
 
-// Promise: reverse_proxy tries the next upstream, and marks the dead one, as with the standard transport.
+// Promise: reverse_proxy tries the next upstream, and leaves the dead one alone from then on, as with the standard transport.
 func TestTransportRetries(t *testing.T) {
 	t.Parallel()
 	u := harness.StartUpstream(t, "alive")
+	dead := harness.FreeAddress(t)
 	g := harness.Start(t, harness.Options{
 		Tenants: fileBackend(t).directive(""),
-		Site: "reverse_proxy " + harness.FreeAddress(t) + " " + u.Address + ` {
+		Site: "reverse_proxy " + dead + " " + u.Address + ` {
 		lb_policy first
 		lb_retries 1
 		fail_duration 1h
 		transport tenant
 	}`,
 	})
-	for _, method := range []string{"GET", "POST"} { // nothing was sent, so that any method may go on
+	for _, method := range []string{"POST", "GET", "POST"} { // nothing was sent, so that any method may go on
 		answer := g.Send(t, harness.Ask{Method: method, Body: "body"})
 		if e := answer.Echo(t); e.Upstream != "alive" || e.Body != "body" {
 			t.Errorf("%s: %+v", method, e)
 		}
+	}
+	answer, err := harness.Send(t.Context(), g.Client, g.Admin, harness.Ask{Path: "/reverse_proxy/upstreams"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Address string
+		Fails   int
+	}
+	if err := json.Unmarshal([]byte(answer.Body), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, up := range list {
+		if want := map[string]int{dead: 1, u.Address: 0}[up.Address]; up.Fails != want {
+			t.Errorf("%s has failed %d times, want %d", up.Address, up.Fails, want)
+		}
+	}
+	if len(list) != 2 {
+		t.Errorf("upstreams: %s", answer.Body)
+	}
+}
+
+// Promise: requests for hosts that HTTP_PROXY is for go through that proxy.
+func TestTransportForwardProxy(t *testing.T) {
+	t.Parallel()
+	u := startLeanUpstream(t)
+	g := harness.Start(t, harness.Options{
+		Tenants: fileBackend(t).directive(""),
+		Env:     []string{"HTTP_PROXY=http://" + u.address},
+		Site:    "reverse_proxy upstream.invalid:80 {\ntransport tenant\n}",
+	})
+	if answer := g.Get(t, "a.test", "/header"); answer.Status != http.StatusOK || answer.Header.Get("Got-Host") != "a.test" {
+		t.Errorf("%+v", answer)
 	}
 }
 
