@@ -22,14 +22,15 @@ var arrows = map[string][]string{
 	"assertion":   {"registry"},
 	"domains":     {"registry"},
 	"adminapi":    {"router", "domains", "registry"},
-	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi"},
+	"wire":        nil,
+	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi", "wire"},
 	"":            {"caddymodule"},
 	"cmd":         {""},
-	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "caddymodule"},
+	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire", "caddymodule"},
 }
 
 // withoutCaddy are the packages that anyone can use in a program that has nothing to do with Caddy.
-var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi"}
+var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire"}
 
 type listedPackage struct {
 	ImportPath   string

@@ -187,8 +187,12 @@ const (
 			JSON
 	}
 `
+	// leanTransport is the block of a reverse_proxy that sends with `transport tenant`.
+	leanTransport = " {\n\t\ttransport tenant\n\t}\n"
 	// proxySingle forwards to the tenant's only upstream.
 	proxySingle = identify + "\treverse_proxy {tenant.upstream}\n"
+	// proxyLean does the same with transport tenant.
+	proxyLean = identify + "\treverse_proxy {tenant.upstream}" + leanTransport
 	// proxyDynamic forwards to any of the tenant's upstreams.
 	proxyDynamic = identify + "\treverse_proxy {\n\t\tdynamic tenant\n\t}\n"
 )
