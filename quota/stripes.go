@@ -177,7 +177,8 @@ type gap struct{ from, to instant }
 func (g gap) after(at instant) span { return max(min(g.to.since(g.from), g.to.since(at)), 0) }
 
 // charge spends the cost from a bucket together with a stretch for the stripe, unless too little is free for both. What
-// was left in the stripe is used first, so that nothing of it is lost: the mark of this request is then in two pieces.
+// was left in the stripe is used first, so that nothing of it is lost: the mark of this request is then in two pieces, of
+// which the first ends before the second.
 func (s *stripes) charge(c *cell, st *stripe, r *Rate, at instant, cost int64) bool {
 	if !s.tryLock() {
 		return false
@@ -195,7 +196,8 @@ func (s *stripes) charge(c *cell, st *stripe, r *Rate, at instant, cost int64) b
 		base, was := instant(st.base.Load()), span(st.length.Load())
 		old := gap{base + instant(spent), base + instant(was)}
 		price -= old.after(at)
-		if price <= 0 || old.to.since(at) > r.horizon || !c.swap(tat, start+instant(price+length)) {
+		// Either way the stretch stays as it was; with enough in it, somebody else has charged it meanwhile.
+		if price <= 0 || !c.swap(tat, start+instant(price+length)) {
 			st.open(base, was, span(spent))
 			return false
 		}

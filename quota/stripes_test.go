@@ -442,6 +442,30 @@ func TestStripesTakeBackLate(t *testing.T) {
 	}
 }
 
+// Promise: a stripe that holds too little for a request is charged with what is missing, no more and no less; one that
+// holds enough is left as it is.
+func TestStripeUsedUp(t *testing.T) {
+	clk := newClock()
+	l := NewLocal(LocalOptions{Now: clk.Now})
+	r := mustRate(t, 1000, time.Second, 0)
+	limits, out := one(r), make([]Status, 1)
+	s := l.stripe(limits[0].Key)
+	for range 14 { // one, and 13 of the 15 that were charged with it
+		l.takeIn(0, clk.Now(), 1, &limits[0])
+	}
+	st := &s.list[lane.Number(1<<31).Of(len(s.list))]
+	at := instantOf(clk.Now(), l.epoch)
+	if st.left(at) != 2*r.interval || s.charge(l.find(&limits[0].Key), st, &r, at, 2) || st.left(at) != 2*r.interval {
+		t.Fatalf("%d left", st.left(at))
+	}
+	if l.takeIn(0, clk.Add(15*time.Millisecond), 3, &limits[0]); st.left(instantOf(clk.Now(), l.epoch)) != 15*r.interval {
+		t.Fatal("not charged") // one of the two has lapsed
+	}
+	if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 997 || out[0].Reset != 3*time.Millisecond {
+		t.Errorf("%+v", out[0])
+	}
+}
+
 // Promise: a request does not spend from a stretch that lies beyond its own rate's horizon.
 func TestStripeBeyondHorizon(t *testing.T) {
 	large, small := mustRate(t, 1000, time.Second, 1000), mustRate(t, 1000, time.Second, 500)
