@@ -176,8 +176,9 @@ type gap struct{ from, to instant }
 // after returns the length of a gap's part that lies after an instant.
 func (g gap) after(at instant) span { return max(min(g.to.since(g.from), g.to.since(at)), 0) }
 
-// charge spends the cost from a bucket together with a stretch for the stripe, unless too little is free, or the
-// stripe has a request left.
+// charge spends the cost from a bucket together with a stretch for the stripe, unless too little is free for both. What
+// was left in the stripe is used first, so that nothing of it is lost: the mark of this request is then in two pieces, of
+// which the first ends before the second.
 func (s *stripes) charge(c *cell, st *stripe, r *Rate, at instant, cost int64) bool {
 	if !s.tryLock() {
 		return false
@@ -186,14 +187,24 @@ func (s *stripes) charge(c *cell, st *stripe, r *Rate, at instant, cost int64) b
 	tat := c.load()
 	debt := debtOf(tat, at)
 	length := r.batch(debt)
-	if s.retired || tat == dead || length == 0 || cost > leastBatch || st.left(at) >= r.interval {
+	if s.retired || tat == dead || !r.fits(debt, cost) || span(cost)*r.interval > length/leastBatch {
 		return false
 	}
-	start := at + instant(debt)
-	if !c.swap(tat, start+instant(length)) {
+	start, price := at+instant(debt), span(cost)*r.interval
+	spent := st.close() & closed
+	if spent != closed {
+		base, was := instant(st.base.Load()), span(st.length.Load())
+		old := gap{base + instant(spent), base + instant(was)}
+		price -= old.after(at)
+		// Either way the stretch stays as it was; with enough in it, somebody else has charged it meanwhile.
+		if price <= 0 || !c.swap(tat, start+instant(price+length)) {
+			st.open(base, was, span(spent))
+			return false
+		}
+	} else if !c.swap(tat, start+instant(price+length)) {
 		return false
 	}
-	st.open(start, length, span(cost)*r.interval)
+	st.open(start+instant(price), length, 0)
 	return true
 }
 

@@ -25,7 +25,7 @@ func (l *Local) stripe(k Key) *stripes {
 // takeIn is a Take of one rate in a lane of the test's choice, with the bucket that it has spent from.
 func (l *Local) takeIn(n int, now time.Time, cost int64, limit *Limit) (*bucket, bool) {
 	b := &bucket{cell: l.find(&limit.Key)}
-	t := &take{now: now, at: instantOf(now, l.epoch), cost: cost, lane: lane.Number(1<<31 | n)}
+	t := &take{now: now, at: instantOf(now, l.epoch), cost: cost, lane: lane.Number(n) | 1<<31}
 	return b, l.spendRate(t, b, limit)
 }
 
@@ -190,23 +190,25 @@ func TestStripesNeverAboveTheLimit(t *testing.T) {
 // Promise: of 60 requests to a contended bucket, however many cores they come from, one changes the word that all cores
 // share; and a bucket of less than 256 requests has no stripes at all, so that nothing is ever charged ahead from it.
 func TestStripesSpareTheBucket(t *testing.T) {
-	const requests = 20_000
+	const units = 20_000
 	clk := newClock()
 	l := NewLocal(LocalOptions{Now: clk.Now})
-	limits := one(mustRate(t, 50_000, time.Second, 0))
-	l.stripe(limits[0].Key)
-	c, changes := l.find(&limits[0].Key), 0
-	for i := range requests {
-		before := c.load()
-		if _, ok := l.takeIn(i%8, clk.Add(time.Microsecond), 1, &limits[0]); !ok {
-			t.Fatal("refused")
+	for _, cost := range []int64{1, 3, 7} {
+		limits := []Limit{{Key: tenantKey(int(10 + cost)), Rate: mustRate(t, 50_000, time.Second, 0)}}
+		l.stripe(limits[0].Key)
+		c, changes := l.find(&limits[0].Key), int64(0)
+		for i := range int(units / cost) {
+			before := c.load()
+			if _, ok := l.takeIn(i%8, clk.Add(time.Microsecond), cost, &limits[0]); !ok {
+				t.Fatal("refused")
+			}
+			if c.load() != before {
+				changes++
+			}
 		}
-		if c.load() != before {
-			changes++
+		if changes > units/60 {
+			t.Errorf("a cost of %d: %d changes for %d requests", cost, changes, units/cost)
 		}
-	}
-	if changes > requests/60 {
-		t.Errorf("%d changes for %d requests", changes, requests)
 	}
 
 	small := []Limit{{Key: tenantKey(2), Rate: mustRate(t, 255, time.Second, 0)}}
@@ -437,6 +439,30 @@ func TestStripesTakeBackLate(t *testing.T) {
 			t.Errorf("a cost of %d taken back: says %d remain of 900", cost, out[0].Remaining)
 		}
 		clk.Add(time.Second)
+	}
+}
+
+// Promise: a stripe that holds too little for a request is charged with what is missing, no more and no less; one that
+// holds enough is left as it is.
+func TestStripeUsedUp(t *testing.T) {
+	clk := newClock()
+	l := NewLocal(LocalOptions{Now: clk.Now})
+	r := mustRate(t, 1000, time.Second, 0)
+	limits, out := one(r), make([]Status, 1)
+	s := l.stripe(limits[0].Key)
+	for range 14 { // one, and 13 of the 15 that were charged with it
+		l.takeIn(0, clk.Now(), 1, &limits[0])
+	}
+	st := &s.list[lane.Number(1<<31).Of(len(s.list))]
+	at := instantOf(clk.Now(), l.epoch)
+	if st.left(at) != 2*r.interval || s.charge(l.find(&limits[0].Key), st, &r, at, 2) || st.left(at) != 2*r.interval {
+		t.Fatalf("%d left", st.left(at))
+	}
+	if l.takeIn(0, clk.Add(15*time.Millisecond), 3, &limits[0]); st.left(instantOf(clk.Now(), l.epoch)) != 15*r.interval {
+		t.Fatal("not charged") // one of the two has lapsed
+	}
+	if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 997 || out[0].Reset != 3*time.Millisecond {
+		t.Errorf("%+v", out[0])
 	}
 }
 

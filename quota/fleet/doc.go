@@ -17,6 +17,9 @@
 // spent. Leases are half of the burst at most, sized by what a tenant has spent here in the last half second, down to
 // none; what nobody spends for a second goes back, and what a gateway holds that dies counts as spent.
 //
+// A lease that cores keep racing for is spent from in stripes: each core takes some of its tokens ahead of need. They
+// stay on lease, and count as on lease in all that is told to Redis.
+//
 // A request that finds nothing on lease asks, for at most [Options.Timeout], for itself and for all that wait with it.
 // Where a limit is used up, no gateway asks again before there can be more, and a busy one only once in a hundred
 // requests. A burst that is refilled in less than about 50 ms is too small for that: then some of the rate is lost, or

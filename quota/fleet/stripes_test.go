@@ -29,7 +29,7 @@ func TestStripesKeepCount(t *testing.T) {
 		c, want := leasedCell(rnd.Int64N(5000), 1000), int64(0)
 		want = c.tokens.Load()
 		for range 3000 {
-			n, cost := lane.Number(1<<31|rnd.IntN(64)), 1+rnd.Int64N(6)
+			n, cost := lane.Number(rnd.IntN(64))|1<<31, 1+rnd.Int64N(6)
 			switch rnd.IntN(100) {
 			case 0:
 				more := rnd.Int64N(3000)
@@ -122,7 +122,7 @@ func TestStripesSpareTheLease(t *testing.T) {
 	const requests = 50_000
 	c, changes := leasedCell(2*requests, 1), 0
 	for i := range requests {
-		n, before := lane.Number(1<<31|i%8), c.tokens.Load()
+		n, before := lane.Number(i%8)|1<<31, c.tokens.Load()
 		if _, ok := c.take(&n, 0, 1); !ok {
 			t.Fatal("refused")
 		}
