@@ -19,7 +19,7 @@ func TestDocumentIsWhatIsServed(t *testing.T) {
 		t.Fatalf("the document has only %d paths", len(w.doc.Paths))
 	}
 	for template, operations := range w.doc.Paths {
-		path := strings.NewReplacer("{tenant}", "nobody", "{environment}", "none", "{user}", "u", "{key}", "k", "{plan}", "p", "{alias}", "a", "{domain}", "d.test").Replace(template)
+		path := strings.NewReplacer("{tenant}", "nobody", "{environment}", "none", "{user}", "u", "{key}", "k", "{plan}", "p", "{alias}", "a", "{domain}", "d.test", "{credential}", "c").Replace(template)
 		if strings.Contains(path, "{") {
 			t.Errorf("%s has a parameter that the test does not know", template)
 		}

@@ -18,6 +18,7 @@ type Store interface {
 	members
 	hostnames
 	keys
+	credentials
 	plans
 	usage
 	// ListAudit returns rows of the audit log, the newest first.
@@ -61,6 +62,16 @@ type keys interface {
 	CreateAPIKey(ctx context.Context, actor registry.Actor, tenant, environment string, n registry.NewAPIKey) (*registry.APIKey, error)
 	RotateAPIKey(ctx context.Context, actor registry.Actor, tenant, environment, id string, version int64, secret registry.KeySecret, grace time.Duration) (*registry.APIKey, error)
 	RevokeAPIKey(ctx context.Context, actor registry.Actor, tenant, environment, id string, version int64) (*registry.APIKey, error)
+}
+
+type credentials interface {
+	GetDatabaseCredential(ctx context.Context, tenant, environment, id string) (*registry.DatabaseCredential, error)
+	ListDatabaseCredentials(ctx context.Context, tenant, environment string, p registry.Page) ([]*registry.DatabaseCredential, string, error)
+	CreateDatabaseCredential(ctx context.Context, actor registry.Actor, tenant, environment string, n registry.NewDatabaseCredential) (*registry.DatabaseCredential, error)
+	RotateDatabaseCredential(ctx context.Context, actor registry.Actor, tenant, environment, id string, version int64, secret string, expires time.Time) (*registry.DatabaseCredential, error)
+	RevokeDatabaseCredential(ctx context.Context, actor registry.Actor, tenant, environment, id string, version int64) (*registry.DatabaseCredential, error)
+	RevealDatabaseCredential(ctx context.Context, actor registry.Actor, tenant, environment, id string, version int64) (*registry.DatabaseCredential, string, error)
+	ResealDatabaseCredentials(ctx context.Context, actor registry.Actor, p registry.Page) (*registry.Reseal, error)
 }
 
 type plans interface {

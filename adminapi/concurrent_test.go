@@ -149,17 +149,17 @@ func FuzzBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"slug": "acme"}`, `{"slug": "a", "environments": [{"slug": "b", "isDefault": true}]}`, `{"reason": "x"}`, `{"userId": "u", "role": "env_user"}`,
 		`{"name": "k", "scopes": ["a"], "quotas": {"burst": 1}, "expiresAt": null}`, `{"quotas": {"burst": 3}}`, `{"tenant": "acme"}`, `[`, `{"a": `, "",
-		`{"url": "http://a.test/", "headers": ["A: b"]}`, `{"slug":"x","slug":"y"}`, "{\"name\": \"\xff\"}", `{"graceSeconds": 1e3}`,
+		`{"url": "http://a.test/", "headers": ["A: b"]}`, `{"slug":"x","slug":"y"}`, "{\"name\": \"\xff\"}", `{"graceSeconds": 1e3}`, `{"secret": "s", "scope": "admin"}`,
 	} {
 		f.Add(seed)
 	}
-	w := newWorld(f)
+	w := sealingWorld(f)
 	w.want(201, "POST", "/tenants", `{"slug": "acme"}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		w := &world{t: t, api: w.api, store: w.store, live: w.live, doc: w.doc}
 		const production = "/tenants/acme/environments/production"
 		for _, path := range []string{
-			"/tenants", "/tenants/acme/environments", production + "/members", production + "/api-keys", "/tenants/_plans",
+			"/tenants", "/tenants/acme/environments", production + "/members", production + "/api-keys", production + "/credentials", "/tenants/_plans",
 			"/tenants/acme/provision", "/tenants/_cache/purge", "/tenants/_resolve",
 		} {
 			r := w.ask("POST", path, body)

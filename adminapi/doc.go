@@ -14,7 +14,8 @@
 // and refused with 412 on another. Creations take an Idempotency-Key. Lists come in pages with an opaque cursor. Every
 // change is in the audit log with its actor.
 //
-// Answers hold no secret, with one exception: the answer to the creation of an API key, which says so in Cache-Control.
+// Answers hold no secret, with two exceptions, which say so in Cache-Control: the answer to the creation of an API key, and
+// the one that reveals the credential of a database.
 //
 // The OpenAPI 3.1 document of all this is at /tenants/_openapi.json.
 //

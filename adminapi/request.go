@@ -119,7 +119,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // idempotency returns what the header Idempotency-Key says (draft-ietf-httpapi-idempotency-key-header); nil where there
 // is none. The key stands for this very request: its method, path and body.
-func (c *call) idempotency() (*registry.Idempotency, error) {
+func (c *call) idempotency() (*registry.Idempotency, error) { return c.idempotencyOf(c.body) }
+
+// idempotencyOf is idempotency with what counts as the body.
+func (c *call) idempotencyOf(body []byte) (*registry.Idempotency, error) {
 	key, err := headerText(c.Request, "Idempotency-Key")
 	if err != nil || key == "" {
 		return nil, err
@@ -129,7 +132,7 @@ func (c *call) idempotency() (*registry.Idempotency, error) {
 	}
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s %s\n", c.Method, c.URL.EscapedPath()) // a hash takes everything
-	_, _ = h.Write(c.body)
+	_, _ = h.Write(body)
 	return &registry.Idempotency{Key: key, RequestHash: hex.EncodeToString(h.Sum(nil))}, nil
 }
 

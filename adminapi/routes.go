@@ -36,6 +36,7 @@ const (
 	memberPath      = environmentPath + "/members/{user}"
 	domainPath      = environmentPath + "/domains/{domain}"
 	keyPath         = environmentPath + "/api-keys/{key}"
+	credentialPath  = environmentPath + "/credentials/{credential}"
 	planPath        = "/tenants/_plans/{plan}"
 	purgePath       = "/tenants/_cache/purge"
 	checkPath       = tenantPath + "/usage/check"
@@ -159,6 +160,25 @@ func recordRoutes() []route {
 			body: "RotateRequest", optional: true, status: http.StatusCreated, answer: "NewKey", versioned: true,
 		},
 
+		{
+			method: http.MethodGet, path: environmentPath + "/credentials", serve: listCredentials, answer: "CredentialList", params: pageParams,
+			summary: "List the credentials of an environment's database in the order of their creation, without their secrets",
+		},
+		{
+			method: http.MethodPost, path: environmentPath + "/credentials", serve: createCredential, summary: "Store a credential of an environment's database, sealed",
+			body: "NewCredential", status: http.StatusCreated, answer: "Credential", creates: true, versioned: true,
+		},
+		{method: http.MethodGet, path: credentialPath, serve: getCredential, summary: "Show the record of a credential, without its secret", answer: "Credential", versioned: true},
+		{method: http.MethodDelete, path: credentialPath, serve: revokeCredential, summary: "Revoke a credential and destroy its secret; its record stays", answer: "Credential", versioned: true},
+		{
+			method: http.MethodPost, path: credentialPath + "/rotate", serve: rotateCredential, summary: "Replace an active credential; the old one can be revealed until it is revoked",
+			body: "RotateCredential", status: http.StatusCreated, answer: "Credential", versioned: true,
+		},
+		{
+			method: http.MethodPost, path: credentialPath + "/reveal", serve: revealCredential, summary: "Show the secret of a credential; the audit log says who asked",
+			answer: "RevealedCredential", versioned: true,
+		},
+
 		{method: http.MethodGet, path: "/tenants/_plans", serve: listPlans, summary: "List plans by name", params: pageParams, answer: "PlanList"},
 		{method: http.MethodPost, path: "/tenants/_plans", serve: createPlan, summary: "Create a plan", body: "NewPlan", status: http.StatusCreated, answer: "Plan", versioned: true},
 		{method: http.MethodGet, path: planPath, serve: getPlan, summary: "Show a plan", answer: "Plan", versioned: true},
@@ -175,6 +195,10 @@ func recordRoutes() []route {
 		{
 			method: http.MethodGet, path: "/tenants/_usage", serve: listUsage, summary: "List the requests that were counted, by month or by day",
 			params: []string{"limit", "cursor", "tenant", "period", "from", "to"}, answer: "UsageList",
+		},
+		{
+			method: http.MethodPost, path: "/tenants/_credentials/reseal", serve: resealCredentials, body: "ResealRequest", optional: true, answer: "Reseal",
+			summary: "Seal the credentials of all tenants with the first key, some at a time",
 		},
 		{method: http.MethodGet, path: "/tenants/_cache", serve: getCache, summary: "Show the counters of the gateway's cache", answer: "CacheStats"},
 		{

@@ -175,6 +175,38 @@ type NewKey struct {
 	Key string `json:"key,omitempty"`
 }
 
+// CredentialRequest is the body that stores a credential of an environment's database.
+type CredentialRequest struct {
+	// Scope is readwrite, readonly or admin. Default: readwrite.
+	Scope string `json:"scope,omitempty"`
+	// Secret is 1 to [registry.MaxSecret] bytes of text.
+	Secret string `json:"secret"`
+	// ExpiresAt is when the database ceases to take it, in the future; nil for never.
+	ExpiresAt *Instant `json:"expiresAt,omitempty"`
+}
+
+// RotateCredentialRequest is the body that rotates a credential.
+type RotateCredentialRequest struct {
+	// Secret is the new one, 1 to [registry.MaxSecret] bytes of text.
+	Secret string `json:"secret"`
+	// ExpiresAt is when the database ceases to take it, in the future; nil for never.
+	ExpiresAt *Instant `json:"expiresAt,omitempty"`
+}
+
+// RevealedCredential is the answer that shows a secret.
+type RevealedCredential struct {
+	registry.DatabaseCredential
+	Secret string `json:"secret"`
+}
+
+// ResealRequest is the body that seals credentials anew; it can be left out.
+type ResealRequest struct {
+	// Limit is how many are looked at, at most [registry.MaxReseal]. Default: that.
+	Limit int `json:"limit,omitempty"`
+	// Cursor is what the answer before gave; empty for the first.
+	Cursor string `json:"cursor,omitempty"`
+}
+
 // ExplainRequest is the body that describes a request to be explained.
 type ExplainRequest struct {
 	// URL is http or https, with a host.

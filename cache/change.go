@@ -14,6 +14,8 @@ const (
 	entityAPIKey   = "api_key"            // Key is the hash
 	entitySession  = "session"            // Key is the hash, or the token
 	entityMember   = "environment_member" // Key is the user's id
+
+	entityDatabaseCredential = "database_credential" // Key is its id; the cache has nothing of it
 )
 
 // everything stands for changes that are not known one by one.
@@ -43,11 +45,11 @@ func touches(ch registry.Change, e *entry) bool {
 	return touchesKey(ch, e) || touchesOwner(ch, e)
 }
 
-// oneCredential: the row is about one API key, session or member, which alters nothing of the tenant whose it is. Without
-// a key it could be any of the tenant's, and counts as a change to the tenant.
+// oneCredential: the row is about one API key, session, member or credential of a database, which alters nothing of the
+// tenant whose it is. Without a key it could be any of the tenant's, and counts as a change to the tenant.
 func oneCredential(ch registry.Change) bool {
 	switch ch.Entity {
-	case entityAPIKey, entitySession, entityMember:
+	case entityAPIKey, entitySession, entityMember, entityDatabaseCredential:
 		return ch.Key != ""
 	}
 	return false

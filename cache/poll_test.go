@@ -64,6 +64,9 @@ func TestPollDropsWhatChanged(t *testing.T) {
 		{"session without a tenant", func() { f.change(func() {}, registry.Change{Entity: "session", Key: "5e55"}) }, []registry.Reference{session}},
 		{"session without a key", func() { f.change(func() {}, registry.Change{Entity: "session", Tenant: acme}) }, ofAcme},
 		{"another API key", func() { f.change(func() {}, registry.Change{Entity: "api_key", Tenant: acme, Key: "abc"}) }, nil},
+		{"credential of a database", func() {
+			f.change(func() {}, registry.Change{Entity: "database_credential", Tenant: acme, Environment: dev, Key: "c1"})
+		}, nil},
 		{"plan", func() { f.change(func() { f.plans["pro"]++ }, registry.Change{Entity: "plan", Key: "pro"}) }, ofGlobex},
 		{"plan that nobody has", func() { f.change(func() {}, registry.Change{Entity: "plan", Key: "x"}) }, nil},
 		{"key only", func() { f.change(func() {}, registry.Change{Entity: "domain", Key: "app.test"}) }, []registry.Reference{byHost("app.test")}},

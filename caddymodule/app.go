@@ -44,6 +44,9 @@ type App struct {
 	// Domains says how the ownership of tenants' own host names is verified. Default: see there.
 	Domains *Domains `json:"domains,omitempty"`
 
+	// Secrets says which keys seal the credentials of databases. Default: none, and there are no such credentials.
+	Secrets *Secrets `json:"secrets,omitempty"`
+
 	// Quota is where quotas are counted that hold across several gateways. Default: in this process.
 	Quota *Quota `json:"quota,omitempty"`
 
@@ -80,7 +83,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // run it anywhere.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Slogger()
-	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check(), a.Quota.check()); err != nil {
+	if err := errors.Join(a.Registry.check(), a.Cache.check(), a.Domains.check(), a.Quota.check(), a.Secrets.check()); err != nil {
 		return err
 	}
 	if a.pools, err = newPools(a.Pools); err != nil {
@@ -121,6 +124,9 @@ func (a *App) acquire() error {
 		return err
 	}
 	o.Logger = a.logger
+	if o.Keys, err = a.Secrets.keyring(); err != nil {
+		return err
+	}
 	store, err := registry.Open(o)
 	if err != nil {
 		return err

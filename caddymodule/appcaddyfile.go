@@ -55,6 +55,9 @@ import (
 //			timeout  <duration>
 //			prefix   <prefix>
 //		}
+//		secrets {
+//			key <id> <key>
+//		}
 //		context {
 //			key      <files or directories...>
 //			secret   <secret>
@@ -151,6 +154,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 			checks = append(checks, placedCheck{at, a.Context.check})
+		case "secrets":
+			if a.Secrets != nil {
+				return d.Err("secrets is given twice")
+			}
+			a.Secrets = new(Secrets)
+			if err := a.Secrets.unmarshal(d); err != nil {
+				return err
+			}
 		case "quota":
 			if a.Quota != nil {
 				return d.Err("quota is given twice")
@@ -161,7 +172,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			checks = append(checks, placedCheck{at, a.Quota.check})
 		default:
-			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream, context and quota", option)
+			return d.Errf("unknown option %q; there are registry, cache, domains, plan, pool, upstream, context, quota and secrets", option)
 		}
 	}
 	for i := range checks {

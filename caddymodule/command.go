@@ -42,9 +42,14 @@ Works on the members of an environment: who may use it, and in which role.
 		parent("key", "Works on the API keys of an environment", `
 Works on the API keys of an environment. A key is shown once, by create or rotate.
 `+whereLong+exitCodes, keyCommands()...),
+		parent("credential", "Works on the database credentials of an environment", credentialLong+whereLong+exitCodes, credentialCommands()...),
 		parent("plan", "Works on plans", `
 Works on plans: quotas and upstreams that tenants share.
 `+whereLong+exitCodes, planCommands()...),
+		parent("usage", "Works on what tenants use", `
+Works on what tenants use: lists the requests to bill, records and checks what
+applications use of quotas that they own. "tenant usage" shows the limits.
+`+whereLong+exitCodes, usageCommands()...),
 	}
 }
 
@@ -99,7 +104,11 @@ func openRegistry(fl caddycmd.Flags) (*registry.Store, error) {
 	if err != nil || timeout < 0 {
 		return nil, errors.New("--timeout must be a positive duration")
 	}
-	return registry.Open(registry.Options{URL: url, AuthToken: token, Timeout: timeout})
+	keys, err := environmentKeyring()
+	if err != nil {
+		return nil, err
+	}
+	return registry.Open(registry.Options{URL: url, AuthToken: token, Timeout: timeout, Keys: keys})
 }
 
 // interruptible returns a context that ends with an interrupt, so that a transaction is rolled back.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,8 +145,21 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%q, not %q", got, want)
 	}
 	buf.Reset()
+	bar = &progressBar{terminal: terminal{err: &buf, live: true}}
+	w := &progressWriter{w: io.Discard, bar: bar}
+	for range 2 { // the second is too soon
+		if n, err := w.Write(make([]byte, 1_500_000)); n != 1_500_000 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	bar.clear()
+	if got, want := buf.String(), "\r\x1b[Kexporting: 1.5 MB written\r\x1b[K"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+	buf.Reset()
 	bar = &progressBar{terminal: terminal{err: &buf}}
 	bar.show(p)
+	_, _ = (&progressWriter{w: io.Discard, bar: bar}).Write([]byte("x")) // never fails
 	bar.clear()
 	if buf.Len() > 0 {
 		t.Errorf("a file gets %q", buf.String())

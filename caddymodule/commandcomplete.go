@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,8 @@ const (
 	maxCompletions = 100
 )
 
-// completer offers slugs for arguments: kinds says what each argument is ("tenant", "environment", "plan"). Where
+// completer offers slugs for arguments: kinds says what each argument is ("tenant", "environment",
+// "credential", "plan"). Where
 // nobody can be asked, it offers nothing.
 func completer(kinds []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -58,6 +60,14 @@ func (s *session) complete(ctx context.Context, kind string, args []string, pref
 		}
 		for _, e := range environments.Items {
 			list = append(list, e.Slug)
+		}
+	case "credential":
+		credentials, err := s.ListCredentials(ctx, args[0], args[1], page)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range credentials.Items {
+			list = append(list, fmt.Sprintf("%s\t%s, %s", c.ID, c.Scope, c.Status))
 		}
 	case "plan":
 		plans, err := s.ListPlans(ctx, page)

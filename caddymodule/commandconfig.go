@@ -17,12 +17,19 @@ type gatewayConfig struct {
 	Admin struct {
 		Listen string `json:"listen"`
 	} `json:"admin"`
+	Logging struct {
+		Logs map[string]*logConfig `json:"logs"`
+	} `json:"logging"`
 	Apps struct {
+		HTTP struct {
+			Servers map[string]*serverConfig `json:"servers"`
+		} `json:"http"`
 		Tenants struct {
 			Registry  *Registry           `json:"registry"`
 			Plans     []Plan              `json:"plans"`
 			Pools     map[string][]string `json:"pools"`
 			Upstreams []string            `json:"upstreams"`
+			Secrets   *Secrets            `json:"secrets"`
 			Quota     *struct {
 				URL string `json:"url"`
 			} `json:"quota"`

@@ -29,6 +29,7 @@ Looks, changes nothing, and says for each finding what to do:
   tenants    every active environment has an upstream
   domains    host names that are claimed and not verified yet
   upstreams  every upstream takes a connection (none is sent anything)
+  logs       no access log shows API keys or tokens
 
 The configuration is --config, else the file Caddyfile here. The registry is that of
 --registry, TENANT_REGISTRY or the configuration, in this order.
@@ -93,6 +94,7 @@ func runDoctor(ctx context.Context, fl caddycmd.Flags, t terminal) error {
 	}
 	if d.config != nil {
 		d.redis(ctx)
+		d.logs()
 	}
 	d.bar.clear()
 	if ctx.Err() != nil {

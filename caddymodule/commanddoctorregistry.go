@@ -83,6 +83,7 @@ func (d *doctor) content(ctx context.Context, store *registry.Store, connect boo
 	d.plans(c)
 	d.upstreamNames(c)
 	d.domains(pending)
+	d.secrets(ctx, store)
 	if connect {
 		d.upstreams(ctx, c)
 	}

@@ -41,7 +41,8 @@ Exit codes:
   4    there is no such tenant, environment, plan, …
   5    things are not so that it can be done: it exists already, somebody else has
        changed it, its status does not allow it, or it is protected
-  6    doctor has found an error; resolve: the request would be refused
+  6    doctor has found an error; resolve: the request would be refused; usage: the
+       quota is, or would be, exceeded
   130  interrupted
 `
 

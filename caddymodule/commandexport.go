@@ -20,7 +20,8 @@ func exportCommand() *cobra.Command {
 		Short: "Writes a registry as an import file",
 		Long: `
 Writes all tenants, environments and plans of a registry in the import format, to
-standard output or to a file. The file appears only when it is complete.
+standard output or to a file. The file appears only when it is complete; meanwhile a
+terminal shows how much was written.
 ` + exitCodes,
 		Example: `  tenantgate tenant export --registry file:tenants.db -o tenants.json`,
 		Args:    cobra.NoArgs,
@@ -47,7 +48,9 @@ func runExport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) 
 		return exitCode(err), err
 	}
 	if path := fl.String("output"); path != "" {
-		return exportFile(ctx, store, path)
+		bar := &progressBar{terminal: t}
+		defer bar.clear()
+		return exportFile(ctx, store, path, bar)
 	}
 	w := bufio.NewWriter(t.out)
 	if err := errors.Join(store.Export(ctx, w), w.Flush()); err != nil {
@@ -57,7 +60,7 @@ func runExport(ctx context.Context, fl caddycmd.Flags, t terminal) (int, error) 
 }
 
 // exportFile writes to a file beside path and then renames it, so that path is never half written.
-func exportFile(ctx context.Context, store *registry.Store, path string) (int, error) {
+func exportFile(ctx context.Context, store *registry.Store, path string, bar *progressBar) (int, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return exitUsage, err
@@ -69,7 +72,7 @@ func exportFile(ctx context.Context, store *registry.Store, path string) (int, e
 			_ = os.Remove(f.Name())
 		}
 	}()
-	w := bufio.NewWriter(f)
+	w := bufio.NewWriter(&progressWriter{w: f, bar: bar})
 	if err := store.Export(ctx, w); err != nil {
 		return exitCode(err), err
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -170,34 +169,4 @@ func (s *summary) print(t terminal, asJSON bool) error {
 		_, _ = fmt.Fprintf(t.out, "no such plan, and so no limits of a plan: %s\n", strings.Join(s.UnknownPlans, ", "))
 	}
 	return nil
-}
-
-// progressBar is one line on a terminal that is written over; elsewhere it is nothing.
-type progressBar struct {
-	terminal
-	last  time.Time
-	drawn bool
-}
-
-// progressInterval is the shortest time between two versions of the line.
-const progressInterval = 100 * time.Millisecond
-
-func (b *progressBar) show(p registry.ImportProgress) {
-	if !b.live || time.Since(b.last) < progressInterval {
-		return
-	}
-	b.last, b.drawn = time.Now(), true
-	line := fmt.Sprintf("%s: %d tenants, %d environments", p.Phase, p.Tenants, p.Environments)
-	if p.TotalTenants > 0 {
-		line = fmt.Sprintf("%s: %d of %d tenants (%d %%), %d environments",
-			p.Phase, p.Tenants, p.TotalTenants, 100*p.Tenants/p.TotalTenants, p.Environments)
-	}
-	_, _ = fmt.Fprintf(b.err, "\r\x1b[K%s", line)
-}
-
-// clear removes the line.
-func (b *progressBar) clear() {
-	if b.drawn {
-		_, _ = fmt.Fprint(b.err, "\r\x1b[K")
-	}
 }

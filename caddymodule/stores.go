@@ -8,7 +8,8 @@ import (
 	"github.com/tenantgate/tenantgate/registry"
 )
 
-// stores holds the open registries, keyed by everything that a store is made from: URL, token (as a hash) and timeout.
+// stores holds the open registries, keyed by everything that a store is made from: URL, token and keys (as
+// hashes) and timeout.
 var stores = caddy.NewUsagePool()
 
 // pooledStore is a registry that is closed when the last configuration has let it go and the last call in flight has

@@ -14,14 +14,21 @@ const dead instant = 1<<64 - 1
 // A cell lives in the table from its first spend until it is full again and a sweep evicts it. Eviction changes the
 // TAT to dead by compare-and-swap before the cell leaves the table: a spend that comes first makes the eviction fail,
 // and one that comes later finds the cell dead and looks the key up again. So no spend is ever lost with a cell.
+//
+// The key stands next to the TAT, so that all of a cell is one cache line: of limits that were not asked for a moment ago,
+// waiting for memory is most of what a decision costs.
 type cell struct {
 	tat atomic.Uint64
+	// stripes are what cores have charged ahead of need; nil unless the cell is contended.
+	stripes atomic.Pointer[stripes]
+	// lost is when a spender last lost a race for the TAT, by its own now.
+	lost atomic.Uint64
 	// pardoned is when the last pardon was granted, excess what was pardoned; both under Local.pardoning.
 	pardoned instant
 	excess   span
-	// lost is when a spender last lost a race for the TAT, by its own now.
-	lost atomic.Uint64
-	_    [32]byte // fills a cache line: neighbours in memory do not slow each other down
+
+	key Key     // never changed
+	_   [7]byte // fills a cache line: neighbours in memory do not slow each other down
 }
 
 func (c *cell) load() instant { return instant(c.tat.Load()) }
@@ -42,19 +49,35 @@ func alive(tat instant) instant {
 	return tat
 }
 
-// standBack waits a little, without touching memory, after another core has changed the TAT between our look and our
-// swap. A word that several cores keep changing costs each of them the time in which its cache line travels; when
-// those that lose stand back, the winner keeps the line and goes on at full speed. With three limits, four cores that
-// do nothing but spend from one tenant then decide twice as often as without it.
-//
-// A lone loss, which is what happens beside real work, costs a few hundred nanoseconds. Only when the last one is less
-// than 50 µs ago, so that cores do nothing but spend from this bucket, it is about 10 µs.
-func (c *cell) standBack(at instant) { standBack(&c.lost, at) }
+// contended is called after another core has changed the TAT between our look and our swap. When that happens again
+// and again, it gives a bucket stripes that holds enough for them; otherwise it stands back.
+func (c *cell) contended(r *Rate, debt span, at instant) {
+	many := often(&c.lost, at)
+	if many && r.batch(debt) > 0 {
+		if c.stripes.Load() == nil {
+			c.stripes.CompareAndSwap(nil, newStripes())
+		}
+		return
+	}
+	standBack(many)
+}
 
-func standBack(lost *atomic.Uint64, at instant) {
+// often notes a lost race and reports whether the last one is less than 50 µs ago.
+func often(lost *atomic.Uint64, at instant) bool {
+	ago := at.since(instant(lost.Swap(uint64(at))))
+	return ago < span(50*time.Microsecond)<<tickShift && ago > -span(time.Millisecond)<<tickShift
+}
+
+// standBack waits a little, without touching memory. A word that several cores keep changing costs each of them the time
+// in which its cache line travels; when those that lose a race for it stand back, the winner keeps the line and goes on
+// at full speed.
+//
+// A lone loss, which is what happens beside real work, costs a few hundred nanoseconds. Only when they come often, so
+// that cores do nothing but spend from this word, it is about 10 µs.
+func standBack(often bool) {
 	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
 	turns := few
-	if ago := at.since(instant(lost.Swap(uint64(at)))); ago < span(50*time.Microsecond)<<tickShift && ago > -span(time.Millisecond)<<tickShift {
+	if often {
 		turns = many
 	}
 	for range turns {

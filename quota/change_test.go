@@ -91,7 +91,7 @@ func TestRollBackAfterTimeHasPassed(t *testing.T) {
 			limits := one(r)
 			at := instantOf(clk.Now(), l.epoch)
 			b := []bucket{{}}
-			if !l.spendRate(&b[0], &limits[0], at, 1) {
+			if !l.spendRate(&take{at: at, cost: 1}, &b[0], &limits[0]) {
 				t.Fatal("refused")
 			}
 			clk.Add(tc.late)
@@ -109,7 +109,7 @@ func TestRollBackAfterTimeHasPassed(t *testing.T) {
 		limits, out := one(r), make([]Status, 1)
 		at := instantOf(clk.Now(), l.epoch)
 		b := []bucket{{}}
-		l.spendRate(&b[0], &limits[0], at, 1)
+		l.spendRate(&take{at: at, cost: 1}, &b[0], &limits[0])
 		now := clk.Add(5 * time.Second)
 		l.Take(now, 1, limits, out)
 		l.rollBackRate(&limits[0], &b[0], at, 1)
@@ -139,7 +139,7 @@ func TestAnotherRequestAtTheSameMoment(t *testing.T) {
 		limits, out := one(r), make([]Status, 1)
 		at := instantOf(clk.Now(), l.epoch)
 		b := []bucket{{}}
-		l.spendRate(&b[0], &limits[0], at, 2)
+		l.spendRate(&take{at: at, cost: 2}, &b[0], &limits[0])
 		*meanwhile = func() { l.Take(clk.Now(), 5, limits, out) }
 		l.rollBackRate(&limits[0], &b[0], at, 2)
 		if l.Take(clk.Now(), 0, limits, out); out[0].Remaining != 15 {

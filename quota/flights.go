@@ -49,7 +49,7 @@ func (s flights) enter(limit *Limit, at instant) (inFlight int64, ok bool) {
 		case c.n.CompareAndSwap(n, n+1):
 			return n + 1, true
 		default:
-			standBack(&c.lost, at)
+			standBack(often(&c.lost, at))
 		}
 	}
 }

@@ -243,7 +243,7 @@ func (g *ledger) spend(c *charge, limits []Limit, i int, d day, at instant, cost
 			g.mark(c.acct)
 			return true
 		}
-		standBack(&c.acct.lost, at)
+		standBack(often(&c.acct.lost, at))
 	}
 }
 

@@ -88,9 +88,8 @@ func (l *Local) find(k *Key) *cell {
 //
 //go:noinline
 func (l *Local) revive(k *Key, at instant) *cell {
-	key := *k
-	s := &l.shards[l.hasher.hash(&key)>>(64-shardBits)]
-	return s.revive(&l.hasher, &key, func() instant { return l.bottom(at) })
+	hash := l.hasher.hash(k)
+	return l.shards[hash>>(64-shardBits)].revive(hash, k, func() instant { return l.bottom(at) })
 }
 
 // read returns the TAT of a cell that may be nil or dead.

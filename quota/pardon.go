@@ -37,6 +37,9 @@ func (l *Local) pardon(c *cell, at instant, r *Rate, debt span) span {
 	}
 	l.pardoning.Lock()
 	defer l.pardoning.Unlock()
+	if s := c.stripes.Load(); s != nil {
+		s.discard() // nothing may lie beyond the TAT
+	}
 	if since := present.since(c.pardoned); since >= 0 && since < c.excess {
 		return debtOf(tat, at)
 	}

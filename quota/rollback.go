@@ -24,6 +24,14 @@ func (l *Local) rollBackRate(limit *Limit, b *bucket, at instant, cost int64) {
 			b.debt = 0
 			return
 		}
+		// After the TAT, too: had it been given stripes and charged for them since, it would not be there any more.
+		if s := b.cell.stripes.Load(); s != nil {
+			debt, _, done := l.settle(b.cell, s, r, at, span(cost)*r.interval, 0)
+			if b.debt = debt; done {
+				return
+			}
+			continue
+		}
 		present := l.present()
 		back := span(cost)*r.interval - max(present.since(at), 0)
 		if back <= 0 {

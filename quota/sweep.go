@@ -57,12 +57,17 @@ func (l *Local) sweepShard(i int, now time.Time) (removed int) {
 	s := &l.shards[i]
 	table := *s.table.Load()
 	for i := range table {
-		if c := table[i].cell.Load(); c != nil && c.full(at) {
+		c := table[i].cell.Load()
+		switch {
+		case c == nil:
+		case c.full(at):
 			removed++
+		default:
+			c.retire(at)
 		}
 	}
 	if removed > 0 {
-		s.clean(&l.hasher)
+		s.clean()
 	}
 	return removed
 }

@@ -78,7 +78,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 		if n := l.Sweep(clk.Now()); n != 1 || c.load() != dead {
 			t.Fatalf("%d swept", n)
 		}
-		if !l.spendRate(&b, &limits[0], at, 5) || b.cell == c {
+		if !l.spendRate(&take{at: at, cost: 5}, &b, &limits[0]) || b.cell == c {
 			t.Fatal("not spent, or spent from a dead cell")
 		}
 		if n := remaining(l, clk, limits); n != 15 || l.Len() != 1 {
@@ -100,7 +100,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 			t.Fatal("refused")
 		}
 		s := &l.shards[l.hasher.hash(&limits[0].Key)>>(64-shardBits)]
-		s.clean(&l.hasher) // the sweep goes on
+		s.clean() // the sweep goes on
 		if n := remaining(l, clk, limits); n != 15 || l.Len() != 1 {
 			t.Errorf("%d remain in %d buckets", n, l.Len())
 		}
@@ -128,7 +128,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 		l.Take(clk.Now(), 5, limits, make([]Status, 1))
 		_, c := old.find(hash, &limits[0].Key) // finds the dead cell there
 		b := bucket{cell: c, tat: 0}
-		if !l.spendRate(&b, &limits[0], instantOf(clk.Now(), l.epoch), 5) {
+		if !l.spendRate(&take{at: instantOf(clk.Now(), l.epoch), cost: 5}, &b, &limits[0]) {
 			t.Fatal("refused")
 		}
 		if n := remaining(l, clk, limits); n != 10 || l.Len() != 1 {
@@ -140,7 +140,7 @@ func TestEvictionAgainstSpend(t *testing.T) {
 		clk, l, limits, _ := setup(t)
 		at := instantOf(clk.Now(), l.epoch)
 		b := new(bucket)
-		l.spendRate(b, &limits[0], at, 1)
+		l.spendRate(&take{at: at, cost: 1}, b, &limits[0])
 		l.Sweep(clk.Add(time.Second))
 		l.Take(clk.Now(), 5, limits, make([]Status, 1))
 		l.rollBackRate(&limits[0], b, at, 1)

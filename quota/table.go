@@ -14,10 +14,9 @@ import (
 // miss one that was added since; a spender then asks again under the lock.
 type table []slot
 
-// slot is one place of a table. The key stands here and not in the cell: a look-up compares keys without touching
-// the cache line that holds the TAT, which other cores are writing to.
+// slot is one place of a table: a cell, and the hash of its key, so that a look-up touches no other cell's memory.
 type slot struct {
-	key  Key // written once, before cell
+	hash uint64 // written once, before cell
 	cell atomic.Pointer[cell]
 }
 
@@ -32,16 +31,16 @@ func (t *table) find(hash uint64, k *Key) (*slot, *cell) {
 	slots := *t
 	for i := hash; ; i++ {
 		s := &slots[i&uint64(len(slots)-1)]
-		if c := s.cell.Load(); c == nil || s.key == *k {
+		if c := s.cell.Load(); c == nil || s.hash == hash && c.key == *k {
 			return s, c
 		}
 	}
 }
 
-// put fills the free slot where the key belongs.
-func (t *table) put(hash uint64, k *Key, c *cell) {
-	s, _ := t.find(hash, k)
-	s.key = *k
+// put fills the free slot where the cell belongs.
+func (t *table) put(hash uint64, c *cell) {
+	s, _ := t.find(hash, &c.key)
+	s.hash = hash
 	s.cell.Store(c)
 }
 
@@ -61,37 +60,36 @@ func (s *shard) find(hash uint64, k *Key) *cell {
 
 // revive returns a living cell for the key. Where there is none, or only a dead one, it puts in a new cell that begins
 // with the TAT that birth returns.
-func (s *shard) revive(h *hasher, k *Key, birth func() instant) *cell {
+func (s *shard) revive(hash uint64, k *Key, birth func() instant) *cell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hash := h.hash(k)
 	slot, old := s.table.Load().find(hash, k)
 	if old != nil && old.load() != dead {
 		return old
 	}
-	c := new(cell)
+	c := &cell{key: *k}
 	c.tat.Store(uint64(alive(birth()))) // asked only now: not older than the sweep that killed the old cell
 	if old != nil {
 		slot.cell.Store(c)
 		return c
 	}
 	if n := int(s.cells.Load()) + 1; 2*n > len(*s.table.Load()) {
-		s.rebuild(h)
+		s.rebuild()
 	}
-	s.table.Load().put(hash, k, c)
+	s.table.Load().put(hash, c)
 	s.cells.Add(1)
 	return c
 }
 
 // clean gives back the memory of dead cells.
-func (s *shard) clean(h *hasher) {
+func (s *shard) clean() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rebuild(h)
+	s.rebuild()
 }
 
 // rebuild puts the living cells into a new table of the right size. The caller holds mu.
-func (s *shard) rebuild(h *hasher) {
+func (s *shard) rebuild() {
 	old := *s.table.Load()
 	living := 0
 	for i := range old {
@@ -104,7 +102,7 @@ func (s *shard) rebuild(h *hasher) {
 	for i := range old {
 		// What has died since it was counted is left out; nothing comes back to life.
 		if c := old[i].cell.Load(); c != nil && c.load() != dead {
-			t.put(h.hash(&old[i].key), &old[i].key, c)
+			t.put(old[i].hash, c)
 			n++
 		}
 	}

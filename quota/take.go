@@ -1,9 +1,17 @@
 package quota
 
-import "time"
+import (
+	"time"
 
-// inline is the number of limits that a Take can look at without allocating.
-const inline = 12
+	"github.com/tenantgate/tenantgate/quota/internal/lane"
+)
+
+const (
+	// usual is the number of limits that most requests have at the most: their buckets are quickly zeroed.
+	usual = 4
+	// inline is the number of limits that a Take can look at without allocating.
+	inline = 12
+)
 
 // bucket is one limit's part of a Take under way.
 type bucket struct {
@@ -29,15 +37,33 @@ type bucket struct {
 // [UsageOptions].LoadTimeout.
 func (l *Local) Take(now time.Time, cost int64, limits []Limit, out []Status) (allowed bool) {
 	out = out[:len(limits)]
-	if len(limits) == 0 {
+	switch n := len(limits); {
+	case n == 0:
 		return true
+	case n <= usual:
+		var few [usual]bucket
+		return l.takeAll(now, cost, limits, out, few[:n])
+	case n <= inline:
+		return l.takeSome(now, cost, limits, out)
+	default:
+		return l.takeAll(now, cost, limits, out, make([]bucket, n))
 	}
-	var few [inline]bucket
-	buckets := few[:]
-	if len(limits) > inline {
-		buckets = make([]bucket, len(limits))
+}
+
+//go:noinline
+func (l *Local) takeSome(now time.Time, cost int64, limits []Limit, out []Status) bool {
+	var some [inline]bucket
+	return l.takeAll(now, cost, limits, out, some[:len(limits)])
+}
+
+func (l *Local) takeAll(now time.Time, cost int64, limits []Limit, out []Status, buckets []bucket) (allowed bool) {
+	t := take{now: now, at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, buckets: buckets}
+	// All cells are looked up before anything is written: so the processor waits for their memory only once.
+	for i := range limits {
+		if limit := &limits[i]; !limit.Rate.IsZero() {
+			buckets[i].cell = l.find(&limit.Key)
+		}
 	}
-	t := take{now: now, at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, buckets: buckets[:len(limits)]}
 
 	allowed = true
 	for i := 1; i < len(limits); i++ {
@@ -78,6 +104,7 @@ type take struct {
 	cost    int64
 	limits  []Limit
 	buckets []bucket
+	lane    lane.Number // of the core, once it was asked for
 }
 
 // leader returns the first allowance with the Key of the allowance i.
@@ -95,7 +122,7 @@ func (l *Local) look(t *take, i int) bool {
 	b, limit := &t.buckets[i], &t.limits[i]
 	switch {
 	case !limit.Rate.IsZero():
-		b.over = !l.lookRate(b, &limit.Rate, &limit.Key, t.at, t.cost)
+		b.over = !l.lookRate(b, &limit.Rate, t.at, t.cost)
 	case !limit.Allowance.IsZero():
 		if b.lead = t.leader(i); b.lead < i {
 			return true // its leader speaks for it
@@ -109,10 +136,22 @@ func (l *Local) look(t *take, i int) bool {
 }
 
 // lookRate reads the bucket of a rate and reports whether it has room.
-func (l *Local) lookRate(b *bucket, r *Rate, k *Key, at instant, cost int64) bool {
-	b.cell = l.find(k)
+func (l *Local) lookRate(b *bucket, r *Rate, at instant, cost int64) bool {
 	b.tat = l.read(b.cell, at)
 	b.debt = debtOf(b.tat, at)
+	if cost >= 1 && r.fits(b.debt, cost) {
+		return true
+	}
+	if b.cell != nil {
+		if s := b.cell.stripes.Load(); s != nil {
+			if cost >= 1 && s.moving.Load() {
+				return true // who spends will see
+			}
+			held := s.held(at)
+			b.tat = l.read(b.cell, at)
+			b.debt = max(debtOf(b.tat, at)-held, 0)
+		}
+	}
 	if cost < 1 || r.fits(b.debt, cost) {
 		return true
 	}
@@ -125,7 +164,7 @@ func (l *Local) spend(t *take, i int) bool {
 	b, limit := &t.buckets[i], &t.limits[i]
 	switch {
 	case !limit.Rate.IsZero():
-		b.charged = l.spendRate(b, limit, t.at, t.cost)
+		b.charged = l.spendRate(t, b, limit)
 		b.over = !b.charged
 	case !limit.Allowance.IsZero():
 		if b.acct == nil { // the first limit, or one that follows a leader
@@ -144,33 +183,63 @@ func (l *Local) spend(t *take, i int) bool {
 }
 
 // spendRate charges the bucket of a rate if it has room.
-func (l *Local) spendRate(b *bucket, limit *Limit, at instant, cost int64) bool {
-	r := &limit.Rate
+func (l *Local) spendRate(t *take, b *bucket, limit *Limit) bool {
+	r, at, cost := &limit.Rate, t.at, t.cost
 	if b.cell == nil {
-		b.cell = l.find(&limit.Key)
-		if b.cell == nil {
-			b.cell = l.revive(&limit.Key, at)
-		}
-		b.tat = b.cell.load()
+		b.cell = l.revive(&limit.Key, at)
 	}
 	for {
+		b.tat = b.cell.load()
 		if b.tat == dead {
 			b.cell = l.revive(&limit.Key, at)
-			b.tat = b.cell.load()
 			continue
 		}
-		b.debt = debtOf(b.tat, at)
-		if !r.fits(b.debt, cost) {
-			b.debt = l.refused(b.cell, at, r, b.debt)
-			return false
-		}
-		if b.cell.swap(b.tat, r.after(b.debt, at, cost)) {
-			b.debt += span(cost) * r.interval
+		s := b.cell.stripes.Load()
+		if s != nil && l.spendStripe(t, b, s, r) {
 			return true
 		}
-		b.cell.standBack(at)
-		b.tat = b.cell.load()
+		b.debt = debtOf(b.tat, at)
+		if r.fits(b.debt, cost) {
+			if b.cell.swap(b.tat, r.after(b.debt, at, cost)) {
+				b.debt += span(cost) * r.interval
+				return true
+			}
+			b.cell.contended(r, b.debt, at)
+			continue
+		}
+		if s != nil && (s.moving.Load() || r.fits(max(b.debt-s.held(at), 0), cost)) {
+			debt, ok, done := l.settle(b.cell, s, r, at, 0, cost)
+			if !done {
+				continue
+			}
+			if b.debt = debt; ok {
+				return true
+			}
+		}
+		b.debt = l.refused(b.cell, at, r, b.debt)
+		return false
 	}
+}
+
+// spendStripe spends from this core's part of a contended bucket, which it first charges if need be. The status is then
+// on the safe side: what all cores have charged ahead counts as spent.
+func (l *Local) spendStripe(t *take, b *bucket, s *stripes, r *Rate) bool {
+	if t.lane == 0 {
+		t.lane = lane.Mine()
+	}
+	st := &s.list[t.lane.Of(len(s.list))]
+	ok, met := st.spend(r, t.at, t.cost)
+	if met {
+		t.lane = lane.Move()
+	}
+	ok = ok || s.charge(b.cell, st, r, t.at, t.cost)
+	if b.tat = b.cell.load(); ok {
+		b.debt = 0
+		if b.tat != dead {
+			b.debt = debtOf(b.tat, t.at)
+		}
+	}
+	return ok
 }
 
 // report says what a limit has to say.

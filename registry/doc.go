@@ -49,6 +49,12 @@
 //
 // [Store.TrimAudit], [Store.TrimAliases] and [Store.TrimChanges] keep what grows small; a gateway calls them now and then.
 //
+// # Secrets
+//
+// The passwords and tokens of environments' databases ([DatabaseCredential]) are sealed by a [Keyring], which [Options] has
+// and the registry has not. They are in nothing that a data plane is given, and in no export; [Store.RevealDatabaseCredential]
+// alone opens one, and the audit log says for whom. [Store.ResealDatabaseCredentials] changes the key.
+//
 // # Writers
 //
 // A plain SQL client is a writer like any other: the schema (see migrations/README.md) checks what it writes and

@@ -206,7 +206,7 @@ func TestImportWritesOnlyWhatDiffers(t *testing.T) {
 				t.Errorf("%s to %s: audit %s, want %s", step.old, step.new, action, step.audit)
 			}
 		}
-		if v := one[int](t, s, `SELECT version FROM sys_environment WHERE slug = 'production' AND organization_id LIKE '%01'`); v != 1 {
+		if v := one[int](t, s, `SELECT version FROM sys_environment WHERE slug = 'production' AND organization_id = ?1`, "0190a000-0000-7000-8000-000000000001"); v != 1 {
 			t.Errorf("an environment that never changed has version %d", v)
 		}
 	})
@@ -263,10 +263,10 @@ func TestImportNames(t *testing.T) {
 				t.Errorf("%s: the second time something was written:\n%s\nthen\n%s", step.name, before, after)
 			}
 		}
-		if id := one[string](t, s, `SELECT slug FROM sys_environment WHERE id LIKE '%0f'`); id != "three" {
+		if id := one[string](t, s, `SELECT slug FROM sys_environment WHERE id = '0190a000-0000-7000-8000-00000000000f'`); id != "three" {
 			t.Errorf("environment f is called %s", id)
 		}
-		if id := one[string](t, s, `SELECT slug FROM sys_organization WHERE id LIKE '%0a'`); id != "c" {
+		if id := one[string](t, s, `SELECT slug FROM sys_organization WHERE id = '0190a000-0000-7000-8000-00000000000a'`); id != "c" {
 			t.Errorf("tenant a is called %s", id)
 		}
 	})

@@ -24,6 +24,11 @@ var invariants = []invariant{
 	{"environment %s belongs to tenant %s, which is not there", orphanOf("sys_environment", "id", "organization_id", "sys_organization")},
 	{"database %s belongs to environment %s, which is not there", orphanOf("sys_environment_database", "name", "environment_id", "sys_environment")},
 	{"credential %s belongs to environment %s, which is not there", orphanOf("sys_database_credential", "id", "environment_id", "sys_environment")},
+	{"credential %s replaces credential %s, which is not there", orphanOf("sys_database_credential", "id", "rotated_from", "sys_database_credential")},
+	{
+		"credential %s is %s, which does not go with whether it holds a secret",
+		`SELECT id, status FROM sys_database_credential WHERE (status = 'revoked') = (length(ciphertext) > 0)`,
+	},
 	{"member %s belongs to environment %s, which is not there", orphanOf("sys_environment_member", "user_id", "environment_id", "sys_environment")},
 	{"domain %s belongs to environment %s, which is not there", orphanOf("sys_domain", "hostname", "environment_id", "sys_environment")},
 	{"claimed domain %s belongs to environment %s, which is not there", orphanOf("sys_domain_claim", "hostname", "environment_id", "sys_environment")},
@@ -71,10 +76,10 @@ func auditAhead(table, column, action string) string {
 }
 
 // CheckInvariants looks for what no writer can leave behind while the schema's triggers and checks are on: a tenant
-// without exactly one default environment, a record whose owner is gone, a change log with holes, an audit log that
-// tells of a change that was not made, half an operation. It returns one line for people for each finding, at most 20 of
-// each kind; none for a sound registry. It only reads, each kind by a query over the whole registry: with a million
-// tenants raise [Options.Timeout]. Errors: [ErrUnavailable].
+// without exactly one default environment, a record whose owner is gone, a revoked credential that keeps its secret, a
+// change log with holes, an audit log that tells of a change that was not made, half an operation. It returns one line for
+// people for each finding, at most 20 of each kind; none for a sound registry. It only reads, each kind by a query over the
+// whole registry: with a million tenants raise [Options.Timeout]. Errors: [ErrUnavailable].
 func (s *Store) CheckInvariants(ctx context.Context) ([]string, error) {
 	if err := s.migrated(); err != nil {
 		return nil, err

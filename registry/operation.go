@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The kinds of work of an operation, beyond those of an import, as the trigger sys_operation_apply knows them. Those
+// The kinds of work of an operation, beyond those of an import, as sys_operation_apply and its companion triggers know them. Those
 // that end in expect take an id and the version that it has to have.
 const (
 	workPlanExpect        = "plan.expect"
@@ -39,6 +39,10 @@ const (
 	workSessionExpect     = "session.expect"
 	workSessionInsert     = "session.insert"
 	workSessionRevoke     = "session.revoke"
+	workCredentialExpect  = "database_credential.expect"
+	workCredentialStatus  = "database_credential.status"
+	workCredentialInsert  = "database_credential.insert"
+	workCredentialReseal  = "database_credential.reseal"
 	workIdempotency       = "idempotency.insert"
 )
 
@@ -198,7 +202,8 @@ func refusalOf(err *constraintError) error {
 	has := func(part string) bool { return strings.Contains(err.text, part) }
 	field := func(name, code, message string) error { return &FieldError{Field: name, Code: code, Message: message} }
 	switch {
-	case has("another writer changed"), has("sys_idempotency"), has("FOREIGN KEY"), has("sys_plan.name"):
+	case has("another writer changed"), has("sys_idempotency"), has("FOREIGN KEY"), has("sys_plan.name"),
+		has("sys_database_credential.scope"): // decided anew, it is a refusal or what the same request has made
 		return errRaced
 	case has("operation: unknown plan"):
 		return field("plan", CodeUnknownPlan, "there is no such plan")
@@ -212,7 +217,7 @@ func refusalOf(err *constraintError) error {
 		return field("slug", CodeDuplicate, "is the slug of another tenant")
 	case has("sys_environment.slug"):
 		return field("slug", CodeDuplicate, "is the slug of another environment of this tenant")
-	case has("sys_organization.id"), has("sys_environment.id"), has("sys_api_key.id"), has("sys_session.id"):
+	case has("sys_organization.id"), has("sys_environment.id"), has("sys_api_key.id"), has("sys_session.id"), has("sys_database_credential.id"):
 		return field("id", CodeDuplicate, "is there already")
 	case has("sys_domain.hostname"):
 		return field("domains", CodeDuplicate, "a domain belongs to another environment")

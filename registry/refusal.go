@@ -95,7 +95,7 @@ func (e *ConflictError) Unwrap() error {
 
 // MissingError says that what a change or a question is about is not in the registry.
 type MissingError struct {
-	// What is tenant, environment, plan, member, API key, session or alias.
+	// What is tenant, environment, plan, member, API key, credential, session or alias.
 	What string
 	// Key is what it was looked for by, cut to 80 bytes; empty for a session.
 	Key string

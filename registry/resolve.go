@@ -87,6 +87,15 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 	if l.bound {
 		return nil, &NotFoundError{Tenant: tenant}
 	}
+	if ref.Kind == KindHost {
+		// The host name may have come after the first query: then its environment is there, too.
+		if condition, ok := l.condition(ref.Environment); ok {
+			r, err := s.selectResolved(ctx, condition, l.args(ref.Key, ref.Environment)...)
+			if r != nil || err != nil {
+				return r, err
+			}
+		}
+	}
 	// The tenant may have been found by its former slug, so the first query is due once more, by its id.
 	byID := lookups[KindTenantID]
 	if condition, ok := byID.condition(ref.Environment); ok && ref.Kind == KindSlug {

@@ -359,3 +359,27 @@ func TestResolvedColumns(t *testing.T) {
 		}
 	}
 }
+
+// Promise: a host name that comes while it is looked up is unknown or found, and never an unknown environment.
+func TestResolveHostThatComes(t *testing.T) {
+	var s *Store
+	var between func() // the clock is read after the first query, before the one that says what is missing
+	s = migrated(t, Options{URL: "file:" + t.TempDir() + "/registry.db", Now: func() time.Time {
+		if f := between; f != nil {
+			between = nil
+			f()
+		}
+		return time.Now()
+	}})
+	world(t, s)
+	between = func() {
+		run(t, s, `INSERT INTO sys_domain (hostname, environment_id, verified_at) VALUES ('new.acme.test', ?1, '2026-01-01T00:00:00.000Z')`, idAcmeDev)
+	}
+	r, err := s.Resolve(t.Context(), Reference{Kind: KindHost, Key: "new.acme.test"})
+	if between != nil {
+		t.Fatal("nothing came in between")
+	}
+	if err != nil || r.Environment.ID.String() != idAcmeDev {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

@@ -34,6 +34,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxOpenConns bounds the connections, from 2. Default: 16 to a server, 8 to a file.
 	MaxOpenConns int
+	// Keys seal the secrets of credentials. Default: none, and no secret can be stored or revealed.
+	Keys *Keyring
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger gets what an operator should know and nobody returns as an error. Default: nothing is logged.
@@ -47,6 +49,7 @@ type Store struct {
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
+	keys    *Keyring // nil: none
 
 	read, write *sql.DB // one and the same, except with WebSockets
 
@@ -67,7 +70,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, quietAfter: defaultQuietAfter, prepared: map[string]*sql.Stmt{}}
+	s := &Store{target: t, timeout: o.Timeout, now: o.Now, log: o.Logger, keys: o.Keys, quietAfter: defaultQuietAfter, prepared: map[string]*sql.Stmt{}}
 	if s.token, err = checkAuthToken(o.AuthToken); err != nil {
 		return nil, err
 	}
@@ -155,9 +158,9 @@ func checkAuthToken(token string) (string, error) {
 	return token, nil
 }
 
-// Identity is the same for two stores of the same registry with the same token, and never shows the token. It is
-// meant as a key to share a store by.
-func (s *Store) Identity() string { return s.target.identity(s.token) }
+// Identity is the same for two stores of the same registry with the same token and the same keys, and never shows these.
+// It is meant as a key to share a store by.
+func (s *Store) Identity() string { return s.target.identity(s.token) + s.keys.fingerprint() }
 
 // RedactedURL is the registry's URL for logs and errors.
 func (s *Store) RedactedURL() string { return s.target.shown }

@@ -43,9 +43,16 @@ func onAll(t *testing.T, test func(t *testing.T, s *Store)) {
 	}
 }
 
-// opened opens a store that is closed when the test ends.
+// tooLong is longer than any call takes that does not hang, also on a machine that has much else to do.
+const tooLong = 20 * time.Second
+
+// opened opens a store that is closed when the test ends. Its default timeout is a minute: on a busy machine, and with the
+// race detector, more than the 5 s of the product may be needed for what tests do in great numbers.
 func opened(t testing.TB, o Options) *Store {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

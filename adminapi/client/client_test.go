@@ -17,7 +17,15 @@ import (
 // start serves the API on a new registry, and returns a client of it.
 func start(t *testing.T) *client.Client {
 	t.Helper()
-	store, err := registry.Open(registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "registry.db")})
+	key, err := registry.NewSecretKey("k1", strings.Repeat("0f1e", 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := registry.NewKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := registry.Open(registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "registry.db"), Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +130,42 @@ func TestUsage(t *testing.T) {
 	}
 	if _, err := c.ListUsage(ctx, client.UsageFilter{Period: "year"}); client.Code(err) != registry.CodeInvalid {
 		t.Errorf("a period that there is not: %v", err)
+	}
+}
+
+// Promise: a secret comes back as it was stored, whatever characters it has, and only where it is asked for.
+func TestCredentials(t *testing.T) {
+	c, ctx := start(t), t.Context()
+	get[registry.Tenant](t)(c.CreateTenant(ctx, adminapi.TenantRequest{Slug: "acme"}, ""))
+	const secret = " <pass>&\"\\\u2028\n\tword ü 🔑 "
+	end := adminapi.Instant{Time: time.Date(2131, 2, 3, 4, 5, 6, 0, time.UTC)}
+	record := get[registry.DatabaseCredential](t)
+	request := adminapi.CredentialRequest{Scope: "admin", Secret: secret, ExpiresAt: &end}
+	first := record(c.CreateCredential(ctx, "acme", "production", request, "key"))
+	if again := record(c.CreateCredential(ctx, "acme", "production", request, "key")); again.ID != first.ID || !first.ExpiresAt.Equal(end.Time) || first.Scope != registry.ScopeAdmin {
+		t.Errorf("created: %+v, then %+v", first, again)
+	}
+	id := first.ID.String()
+	if r := get[adminapi.RevealedCredential](t)(c.RevealCredential(ctx, "acme", "production", id, 1)); r.Secret != secret || r.ID != first.ID {
+		t.Errorf("revealed: %+v", r)
+	}
+	second := record(c.RotateCredential(ctx, "acme", "production", id, 1, adminapi.RotateCredentialRequest{Secret: "next"}))
+	if r := get[adminapi.RevealedCredential](t)(c.RevealCredential(ctx, "acme", "production", second.ID.String(), 0)); r.Secret != "next" || r.RotatedFrom != first.ID {
+		t.Errorf("rotated: %+v", r)
+	}
+	if _, err := c.RevokeCredential(ctx, "acme", "production", id, 1); client.Code(err) != registry.CodeVersionConflict {
+		t.Errorf("a stale version: %v", err)
+	}
+	record(c.RevokeCredential(ctx, "acme", "production", id, 2))
+	if _, err := c.RevealCredential(ctx, "acme", "production", id, 0); client.Code(err) != registry.CodeStateConflict {
+		t.Errorf("revoked: %v", err)
+	}
+	l := get[adminapi.List[registry.DatabaseCredential]](t)(c.ListCredentials(ctx, "acme", "production", registry.Page{Limit: 1}))
+	if len(l.Items) != 1 || l.Items[0].Status != registry.CredentialRevoked || l.Next == "" || record(c.GetCredential(ctx, "acme", "production", id)).Version != 3 {
+		t.Errorf("list: %+v", l)
+	}
+	if r := get[registry.Reseal](t)(c.ResealCredentials(ctx, adminapi.ResealRequest{Limit: 1})); r.KeyID != "k1" || r.Resealed != 0 || r.Next != "" || len(r.Keys) != 1 {
+		t.Errorf("resealed: %+v", r)
 	}
 }
 

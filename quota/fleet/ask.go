@@ -113,7 +113,7 @@ func (s *Store) settle(claims []claim, at int64) (decided bool) {
 			open = open || !d.taken && !d.full
 			continue
 		}
-		if _, ok := d.c.spend(at, d.need); ok {
+		if _, ok := d.c.spendAll(at, d.need); ok {
 			d.taken = true
 			if d.k == kindConcurrent {
 				d.c.used.Add(1)

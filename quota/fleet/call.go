@@ -60,11 +60,11 @@ func (s *Store) describe(c *cell, rate quota.Rate, size int64) part {
 // lease fills in what is on lease, and how much more should be. The caller holds the lock.
 func (s *Store) lease(c *cell, p *part) {
 	at := s.clock()
-	if n := c.tokens.Load(); n > 0 && at >= c.expires.Load() {
+	if n := c.gather(); n > 0 && at >= c.expires.Load() {
 		// Redis counts what was left of it as spent.
 		c.owned -= c.empty()
 	}
-	held := max(c.tokens.Load(), 0)
+	held := max(c.gather(), 0)
 	p.held = held
 	if c.id.kind == kindConcurrent {
 		// Slots that were taken without Redis are on record from now on.
@@ -175,7 +175,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	c.expires.Store(ends)
 	c.tokens.Add(p.extra)
 	c.owned += p.extra
-	c.had = max(c.tokens.Load(), 0)
+	c.had = max(c.gather(), 0)
 	if p.need > 0 && !p.fits || p.short {
 		c.pause = min(max(2*c.pause, time.Millisecond), s.mostPause(c, p))
 		wait := int64(c.pause)
@@ -193,7 +193,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 	c.pause /= 2
 	c.low.Store(-1)
 	if c.target > 0 {
-		c.low.Store(c.had / 4)
+		c.low.Store(int32(min(c.had/4, math.MaxInt32)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/quota/internal/lane"
 )
 
 // cell is what this node knows and holds of one limit. On the hot path one word of it is changed, by compare-and-swap.
@@ -17,10 +18,19 @@ type cell struct {
 	tokens atomic.Int64
 	// expires is when the lease ends. It lies before the end that Redis knows, since it is counted from before the call.
 	expires atomic.Int64
-	// low is how many tokens are left when more are fetched in the background; -1: never.
-	low atomic.Int64
 	// level is what Redis said last: of a rate when its bucket is full, otherwise what is free.
 	level atomic.Int64
+	// stripes are tokens that cores have taken ahead of need; nil unless the cell is contended.
+	stripes atomic.Pointer[stripes]
+	*record
+	// low is how many tokens are left when more are fetched in the background; -1: never.
+	low atomic.Int32
+	id  id
+}
+
+// record is the part of a cell that a warm decision has no need of, except for concurrency. It lies elsewhere in memory,
+// so that the cell is one cache line and many cells are in few pages.
+type record struct {
 	// closed is until when it is of no use to ask for closedCost or more.
 	closed, closedCost atomic.Int64
 	// lost is when a spender last lost a race for the tokens.
@@ -34,7 +44,6 @@ type cell struct {
 	// waiting counts the requests that wait for mu.
 	waiting atomic.Int32
 
-	id  id
 	tag [16]byte
 	// order is the order in which the locks of several cells are taken.
 	order uint64
@@ -70,6 +79,12 @@ type cell struct {
 	seen, since int64
 }
 
+func newCell(k id) *cell {
+	c := &cell{id: k, record: new(record)}
+	c.low.Store(-1)
+	return c
+}
+
 // evicted is what tokens is far below of in a cell that has left the table.
 const evicted = math.MinInt64 / 2
 
@@ -88,16 +103,42 @@ func (c *cell) spend(at, cost int64) (left int64, ok bool) {
 		if c.tokens.CompareAndSwap(n, n-cost) {
 			return n - cost, true
 		}
-		c.standBack(at)
+		c.contended(at)
 	}
 }
 
-// standBack waits a little, without touching memory, after another core has spent from the same lease between our look and
-// our swap, so that the winner keeps the cache line; see the local store's, which does the same.
-func (c *cell) standBack(at int64) {
+// take is spend for the warm path: from the stripe of the core's lane, if the cell has stripes and that one tokens.
+func (c *cell) take(n *lane.Number, at, cost int64) (left int64, ok bool) {
+	if s := c.stripes.Load(); s != nil {
+		if left, ok = s.spend(c, n, at, cost); ok {
+			return left, ok
+		}
+	}
+	return c.spend(at, cost)
+}
+
+// spendAll is spend for those who cannot do without: it spends what is in stripes too.
+func (c *cell) spendAll(at, cost int64) (left int64, ok bool) {
+	if left, ok = c.spend(at, cost); ok || c.stripes.Load() == nil {
+		return left, ok
+	}
+	c.gather()
+	return c.spend(at, cost)
+}
+
+// contended is called after another core has spent from the same lease between our look and our swap. When that happens
+// again and again, it gives the cell stripes; otherwise it waits a little, without touching memory, so that the winner
+// keeps the cache line. See the local store's, which does the same.
+func (c *cell) contended(at int64) {
 	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
 	turns := few
 	if ago := at - c.lost.Swap(at); ago < int64(50*time.Microsecond) && ago > -int64(time.Millisecond) {
+		if c.id.kind != kindConcurrent && c.tokens.Load() >= leastBatch*tokenShare {
+			if c.stripes.Load() == nil {
+				c.stripes.CompareAndSwap(nil, newStripes())
+			}
+			return
+		}
 		turns = many
 	}
 	for range turns {
@@ -108,19 +149,6 @@ func (c *cell) standBack(at int64) {
 func (c *cell) unspend(cost int64) {
 	// A cell that has died meanwhile stays dead: its tokens are too far below zero for any cost.
 	c.tokens.Add(cost)
-}
-
-// empty takes all that is left, and returns how much that was.
-func (c *cell) empty() int64 {
-	for {
-		n := c.tokens.Load()
-		if n <= 0 {
-			return 0
-		}
-		if c.tokens.CompareAndSwap(n, 0) {
-			return n
-		}
-	}
 }
 
 // onLease is what is left of the lease.

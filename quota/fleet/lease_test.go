@@ -57,7 +57,7 @@ func TestRoundTrips(t *testing.T) {
 	t.Logf("%d round trips for %d requests", made, requests)
 }
 
-// Promise: the same holds for a tenant that is refused most of the time.
+// Promise: the same holds for a tenant that is refused most of the time, but for the few that it takes to find that out.
 func TestRoundTripsOfRefusals(t *testing.T) {
 	server := redis.Start(t, redis.Options{})
 	s := newStore(t, server, func(o *Options) { o.Heartbeat = time.Hour })
@@ -71,7 +71,7 @@ func TestRoundTripsOfRefusals(t *testing.T) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
-	if made := server.Scripts(t) - before; made > requests/50 {
+	if made := server.Scripts(t) - before; made > requests/50+30 {
 		t.Errorf("%d round trips for %d requests", made, requests)
 	}
 }
@@ -336,7 +336,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	// The last one is forced out, too.
 	c := s.find(&id{slow[0].Key, kindRate})
 	eventually(t, func() bool { return c.tokens.Load() == 0 && c.kill() || c.dead() })
-	s.shards[s.hasher.hash(&id{slow[0].Key, kindRate})>>(64-shardBits)].clean(&s.hasher)
+	s.shards[s.hasher.hash(&id{slow[0].Key, kindRate})>>(64-shardBits)].clean()
 	if n := quotatest.Drain(s, slow, 10); n != 2 {
 		t.Errorf("%d passed after the eviction, want the 2 that are left", n)
 	}

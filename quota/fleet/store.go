@@ -120,10 +120,10 @@ func (s *Store) find(k *id) *cell {
 //
 //go:noinline
 func (s *Store) revive(k id, l *quota.Limit) *cell {
-	tag := l.Owner()
-	return s.shards[s.hasher.hash(&k)>>(64-shardBits)].revive(&s.hasher, &k, func() *cell {
-		c := &cell{id: k, tag: tag, order: s.order.Add(1)}
-		c.low.Store(-1)
+	tag, hash := l.Owner(), s.hasher.hash(&k)
+	return s.shards[hash>>(64-shardBits)].revive(hash, &k, func() *cell {
+		c := newCell(k)
+		c.tag, c.order = tag, s.order.Add(1)
 		switch k.kind {
 		case kindRate:
 			c.level.Store(s.clock())

@@ -13,7 +13,7 @@ import (
 type table []slot
 
 type slot struct {
-	id   id // written once, before cell
+	hash uint64 // of the cell's id; written once, before cell
 	cell atomic.Pointer[cell]
 }
 
@@ -27,10 +27,17 @@ func (t *table) find(hash uint64, k *id) (*slot, *cell) {
 	slots := *t
 	for i := hash; ; i++ {
 		s := &slots[i&uint64(len(slots)-1)]
-		if c := s.cell.Load(); c == nil || s.id == *k {
+		if c := s.cell.Load(); c == nil || s.hash == hash && c.id == *k {
 			return s, c
 		}
 	}
+}
+
+// put fills the free slot where the cell belongs.
+func (t *table) put(hash uint64, c *cell) {
+	s, _ := t.find(hash, &c.id)
+	s.hash = hash
+	s.cell.Store(c)
 }
 
 const (
@@ -47,10 +54,9 @@ type shard struct {
 }
 
 // revive returns a living cell: the one that is there, or one that make returns.
-func (s *shard) revive(h *hasher, k *id, make func() *cell) *cell {
+func (s *shard) revive(hash uint64, k *id, make func() *cell) *cell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hash := h.hash(k)
 	slot, old := s.table.Load().find(hash, k)
 	if old != nil && !old.dead() {
 		return old
@@ -61,24 +67,22 @@ func (s *shard) revive(h *hasher, k *id, make func() *cell) *cell {
 		return c
 	}
 	if n := int(s.cells.Load()) + 1; 2*n > len(*s.table.Load()) {
-		s.rebuild(h)
+		s.rebuild()
 	}
-	slot, _ = s.table.Load().find(hash, k)
-	slot.id = *k
-	slot.cell.Store(c)
+	s.table.Load().put(hash, c)
 	s.cells.Add(1)
 	return c
 }
 
 // clean gives back the memory of dead cells.
-func (s *shard) clean(h *hasher) {
+func (s *shard) clean() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rebuild(h)
+	s.rebuild()
 }
 
 // rebuild puts the living cells into a new table of the right size. The caller holds mu.
-func (s *shard) rebuild(h *hasher) {
+func (s *shard) rebuild() {
 	old := *s.table.Load()
 	living := 0
 	for i := range old {
@@ -91,9 +95,7 @@ func (s *shard) rebuild(h *hasher) {
 	for i := range old {
 		// What has died since it was counted is left out; nothing comes back to life.
 		if c := old[i].cell.Load(); c != nil && !c.dead() {
-			slot, _ := t.find(h.hash(&old[i].id), &old[i].id)
-			slot.id = old[i].id
-			slot.cell.Store(c)
+			t.put(old[i].hash, c)
 			n++
 		}
 	}

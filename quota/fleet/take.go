@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/quota/internal/lane"
 )
 
 // Take implements [quota.Store]. With enough on lease of every limit it takes no lock, makes no round trip and allocates
@@ -24,9 +25,16 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		cells = make([]*cell, len(limits))
 	}
 	cells = cells[:len(limits)]
+	// All cells are looked up before anything is written: so the processor waits for their memory only once.
+	for i := range limits {
+		if k := kindOf(&limits[i]); k != kindNone {
+			cells[i] = s.find(&id{limits[i].Key, k})
+		}
+	}
+	var mine lane.Number
 	counted := false
 	for i := range limits {
-		l := &limits[i]
+		l, c := &limits[i], cells[i]
 		k := kindOf(l)
 		if k == kindNone {
 			out[i] = quota.Status{Remaining: quota.MaxRequests}
@@ -34,21 +42,19 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 			continue
 		}
 		counted = counted || k.allowance()
-		c := s.find(&id{l.Key, k})
 		if c == nil || !s.leased(k) {
 			s.putBack(cells[:i], limits, cost)
 			return s.ask(now, cost, limits, out)
 		}
-		left, ok := c.spend(at, price(k, cost))
+		left, ok := c.take(&mine, at, price(k, cost))
 		if !ok {
 			s.putBack(cells[:i], limits, cost)
 			return s.ask(now, cost, limits, out)
 		}
-		cells[i] = c
 		if k == kindConcurrent {
 			c.used.Add(1)
 		}
-		if left <= c.low.Load() {
+		if left <= int64(c.low.Load()) {
 			s.enqueue(c)
 		}
 		if k == kindRate {
@@ -91,7 +97,9 @@ func (s *Store) look(now time.Time, at int64, limits []quota.Limit, out []quota.
 		k := kindOf(&limits[i])
 		var c *cell
 		if k != kindNone {
-			c = s.find(&id{limits[i].Key, k})
+			if c = s.find(&id{limits[i].Key, k}); c != nil {
+				c.gather()
+			}
 		}
 		c.status(now, at, &limits[i], k, &out[i])
 	}
@@ -100,14 +108,15 @@ func (s *Store) look(now time.Time, at int64, limits []quota.Limit, out []quota.
 // count tells the local store of a request that Redis has admitted, because it is the local store that records what
 // tenants use of their allowances, and warns of it. As shadow limits they refuse nothing.
 func (s *Store) count(now time.Time, cost int64, limits []quota.Limit) {
+	const usual = 3
 	var (
-		few  [inline]quota.Limit
-		out  [inline]quota.Status
+		few  [usual]quota.Limit
+		out  [usual]quota.Status
 		list = few[:0]
 	)
 	for i := range limits {
 		if l := &limits[i]; !l.Allowance.IsZero() {
-			if len(list) == inline {
+			if len(list) == usual {
 				s.local.Take(now, cost, list, out[:])
 				list = list[:0]
 			}

@@ -99,9 +99,11 @@ func (j *JWKS) Refresh(ctx context.Context) error {
 // Run keeps the keys fresh until ctx ends.
 func (j *JWKS) Run(ctx context.Context) {
 	defer j.client.CloseIdleConnections()
+	// A token may have been quicker: the issuer is not asked again for what it has just said.
+	_, err := j.Newer(ctx, nil)
 	for {
 		wait := j.options.Interval
-		if j.Refresh(ctx) != nil {
+		if err != nil {
 			wait = j.retryAfter(j.Status().Failing)
 		}
 		timer := time.NewTimer(wait)
@@ -111,6 +113,7 @@ func (j *JWKS) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
+		err = j.Refresh(ctx)
 	}
 }
 

@@ -175,6 +175,32 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// Promise: an issuer whose keys a token has fetched is not asked again by the fetching in the background that begins then,
+// but after the interval.
+func TestRunAfterToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var asked []time.Duration
+		j := bubbleJWKS(t, JWKSOptions{Transport: transport(func(*http.Request) (*http.Response, error) {
+			asked = append(asked, time.Since(began))
+			return ok(strings.NewReader(keySetJSON(jwk(p256Key(), "kid", "k"))))
+		})})
+		v := newVerifier(t, VerifierOptions{Keys: j})
+		if _, err := verify(v, tokenOf(t, "k", p256Key(), "u")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { j.Run(ctx); close(done) }()
+		time.Sleep(DefaultJWKSInterval + time.Second)
+		cancel()
+		<-done
+		if want := []time.Duration{0, DefaultJWKSInterval}; !slices.Equal(asked, want) {
+			t.Errorf("asked at %v, want %v", asked, want)
+		}
+	})
+}
+
 // Promise: what the log says of an issuer does not show the query of its address.
 func TestLogHidesQuery(t *testing.T) {
 	var log bytes.Buffer

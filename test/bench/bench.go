@@ -15,29 +15,25 @@ import (
 type bench struct {
 	options
 	dir, runDir, gateway string
+	program              string // this one
 	cores                layout
 	wrk                  *wrk
 	report               *report
 	rounds               int
 	sliceLength          time.Duration
+	tools                tools
+	results              results
+	began                time.Time
 
-	servers []*process   // that run now, in the order of their start
-	made    map[int]bool // registries that this run has imported
+	servers []*process      // that run now, in the order of their start
+	made    map[string]bool // names of the registries that this run has a copy of
 }
 
 // play runs one scenario, and stops everything that it started. The upstream runs for each anew.
 func (b *bench) play(ctx context.Context, s scenario) error {
 	defer b.stopAll()
 	b.progress("scenario %s", s.Name)
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	_, err = b.start(ctx, server{
-		Name: "upstream", Command: []string{program, "upstream", b.upstream()}, Cores: b.cores.Upstream, Address: b.upstream(),
-		Env: []string{"GOMAXPROCS=" + strconv.Itoa(len(b.cores.Upstream))},
-	})
-	if err != nil {
+	if _, err := b.upstreamOn(ctx, "upstream", b.cores.Upstream); err != nil { // it takes the first port
 		return err
 	}
 	return s.Run(ctx, b)
@@ -80,28 +76,62 @@ func (b *bench) memorySettings() []string {
 	return []string{"GOGC=" + b.GOGC, "GOMEMLIMIT=" + b.GOMEMLIMIT}
 }
 
+// caddySpec says which Caddy runs how.
+type caddySpec struct {
+	// Name is the server's.
+	Name string
+	// Binary is the program; empty means the built gateway.
+	Binary string
+	// Global are global options, Site is the content of the one site.
+	Global, Site string
+	// Memory is the environment that sets the collector; without it the program has its own settings.
+	Memory []string
+	// Cores are those that it runs on; none means the run's.
+	Cores coreSet
+}
+
 // caddy starts the built gateway with a configuration: global options and the content of its one site.
 func (b *bench) caddy(ctx context.Context, name, global, site string, memory []string) (*process, error) {
-	home := filepath.Join(b.runDir, name)
-	if err := os.MkdirAll(home, 0o755); err != nil {
+	return b.startCaddy(ctx, caddySpec{Name: name, Global: global, Site: site, Memory: memory})
+}
+
+// startCaddy starts a Caddy.
+func (b *bench) startCaddy(ctx context.Context, s caddySpec) (*process, error) {
+	home, err := b.home(s.Name)
+	if err != nil {
 		return nil, err
 	}
-	port := 2 * len(b.servers)
+	if s.Binary == "" {
+		s.Binary = b.gateway
+	}
+	if s.Cores == nil {
+		s.Cores = b.cores.Proxy
+	}
+	port := b.port()
 	address, admin := b.address(port), b.address(port+1)
 	config := filepath.Join(home, "Caddyfile")
-	text := fmt.Sprintf(caddyfile, admin, global, b.Port+port, site)
+	text := fmt.Sprintf(caddyfile, admin, s.Global, b.Port+port, s.Site)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
 	return b.start(ctx, server{
-		Name:    name,
-		Command: []string{b.gateway, "run", "--config", config, "--adapter", "caddyfile"},
+		Name:    s.Name,
+		Command: []string{s.Binary, "run", "--config", config, "--adapter", "caddyfile"},
 		Env: append([]string{
-			"GOMAXPROCS=" + strconv.Itoa(len(b.cores.Proxy)), "HOME=" + home, "XDG_DATA_HOME=" + home, "XDG_CONFIG_HOME=" + home,
-		}, memory...),
-		Cores: b.cores.Proxy, Address: address, Admin: admin,
+			"GOMAXPROCS=" + strconv.Itoa(len(s.Cores)), "HOME=" + home, "XDG_DATA_HOME=" + home, "XDG_CONFIG_HOME=" + home,
+		}, s.Memory...),
+		Cores: s.Cores, Address: address, Admin: admin,
 	})
 }
+
+// home makes a directory for a server.
+func (b *bench) home(name string) (string, error) {
+	home := filepath.Join(b.runDir, name)
+	return home, os.MkdirAll(home, 0o755)
+}
+
+// port returns the number of the next server's first port; it may use the one after it too.
+func (b *bench) port() int { return 2 * len(b.servers) }
 
 // caddyfile takes the admin address, global options, the port, and the site's content. Nothing but errors is logged.
 const caddyfile = `{

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +93,18 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// Servers are at rest when all of them together do next to nothing, whatever else the machine does.
+func TestAtRest(t *testing.T) {
+	began := time.Now()
+	before := meter{at: began, all: time.Hour, ours: 50 * time.Second}
+	for ours, want := range map[time.Duration]bool{0: true, 90 * time.Millisecond: true, 100 * time.Millisecond: false, time.Second: false} {
+		now := meter{at: began.Add(2 * time.Second), all: 2 * time.Hour, ours: before.ours + ours}
+		if got := atRest(before, now); got != want {
+			t.Errorf("%s in 2 s: %v, want %v", ours, got, want)
+		}
+	}
+}
+
 // Every candidate stands next to each other one in turn, and each round asks each once.
 func TestTurn(t *testing.T) {
 	for round := range 10 {
@@ -144,15 +158,60 @@ func TestWriteTenants(t *testing.T) {
 // A command line that cannot be run is refused before anything is started.
 func TestParseOptionsRefuses(t *testing.T) {
 	for _, args := range []string{
-		"-slice 1500ms", "-slice 0s", "-rounds 0", "-scenarios nothing", "-hot 0", "-hot 11 -tenants 10", "-warm 11 -tenants 10",
+		"-slice 100ms", "-slice 51s", "-slice 0s", "-rounds 0", "-scenarios nothing", "-scenarios peers,", "-hot 0", "-hot 11 -tenants 10", "-warm 11 -tenants 10",
 		"-tenants 10000001", "-port 80", "-quiet -1", "-unknown", "stray",
 	} {
 		if _, err := parseOptions(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s: no error", args)
 		}
 	}
-	if o, err := parseOptions(nil, io.Discard); err != nil || len(o.Scenarios) != 5 {
+	if o, err := parseOptions(nil, io.Discard); err != nil || len(o.Scenarios) != 6 {
 		t.Errorf("defaults: %d scenarios, %v", len(o.Scenarios), err)
+	}
+}
+
+// What proxies send upstream can be looked at, and nothing else of the upstream's answers depends on the request.
+func TestUpstreamEchoes(t *testing.T) {
+	client, server := net.Pipe()
+	go answer(server)
+	defer client.Close() //nolint:errcheck // ends the upstream's side
+	const head = "GET /echo HTTP/1.1\r\nHost: a\r\nX-Tenant-ID: 7\r\n\r\n"
+	go func() { _, _ = io.WriteString(client, head+"GET /echoes HTTP/1.1\r\n\r\n") }()
+	r := bufio.NewReader(client)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // a pipe's
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || string(body) != head {
+		t.Errorf("got %q, %v, want the request's head", body, err)
+	}
+	got := make([]byte, len(upstreamResponse))
+	if _, err := io.ReadFull(r, got); err != nil || !bytes.Equal(got, upstreamResponse) {
+		t.Errorf("then got %q, %v", got, err)
+	}
+}
+
+// A program that knows its commit says so, and one that does not leaves no gap.
+func TestRevision(t *testing.T) {
+	for value, want := range map[string]string{"0123456789abcdef0123": "commit 0123456789ab, ", "": ""} {
+		if got := revision(&debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: value}}}); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
+// Memory that is available is read as the kernel writes it.
+func TestParseAvailable(t *testing.T) {
+	got, err := parseAvailable("MemTotal:       24603364 kB\nMemFree:         9800000 kB\nMemAvailable:   22001000 kB\n")
+	if want := int64(22001000) << 10; err != nil || got != want {
+		t.Errorf("got %d, %v, want %d", got, err, want)
+	}
+	for _, bad := range []string{"", "MemFree: 5 kB\n", "MemAvailable: x kB\n"} {
+		if got, err := parseAvailable(bad); err == nil {
+			t.Errorf("parseAvailable(%q) = %d, want an error", bad, got)
+		}
 	}
 }
 

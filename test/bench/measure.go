@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -15,6 +16,23 @@ type candidate struct {
 	Status int
 	// Tolerated is how many answers of a slice may have another status: a limit lets a request through now and then.
 	Tolerated int64
+	// Draws says which tenants are asked for, in which order; nil means all in turn.
+	Draws *draws
+	// Tokens is a file with a bearer token for each tenant; empty means none.
+	Tokens string
+	// Load asks it; nil means the run's own wrk.
+	Load *wrk
+	// Upstream is what must arrive upstream for each tenant, by number; nil means that nobody looks.
+	Upstream []tenantFacts
+}
+
+// question returns what wrk asks in a round.
+func (c candidate) question(round int) question {
+	q := question{Hosts: c.Hosts, Tokens: c.Tokens}
+	if c.Draws != nil {
+		q.Draws, q.From = c.Draws.Path, c.Draws.from(round)
+	}
+	return q
 }
 
 // sample is what one slice of one candidate showed.
@@ -50,7 +68,7 @@ func (b *bench) measure(ctx context.Context, candidates []candidate) ([][]sample
 	for round := range b.rounds + 1 {
 		for _, i := range turn(len(candidates), round) {
 			c := candidates[i]
-			s, err := b.quietSlice(ctx, c)
+			s, err := b.undisturbed(ctx, c, round)
 			if err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", c.Name, round, err)
 			}
@@ -77,17 +95,49 @@ func turn(n, round int) []int {
 	return order
 }
 
-// slice asks one candidate for the length of a slice, and checks the answers.
-func (b *bench) slice(ctx context.Context, c candidate) (sample, error) {
+// tries is how often a slice is taken at most. On a machine that has much else to do a request may wait longer than wrk
+// does, and a run of ten minutes should not end with that. A wrong answer is another matter, and ends it at once.
+const tries = 5
+
+// retryPause is how long it waits before the second try; twice as long before the third, and so on.
+const retryPause = 500 * time.Millisecond
+
+// errDisturbed is wrapped by errors after which a slice is taken again.
+var errDisturbed = errors.New("disturbed")
+
+// undisturbed is [bench.quietSlice], taken again when requests had no answer, and for longer each time. The report says how
+// often that was.
+func (b *bench) undisturbed(ctx context.Context, c candidate, round int) (sample, error) {
+	for try := 1; ; try++ {
+		s, err := b.quietSlice(ctx, c, round, time.Duration(try)*b.sliceLength)
+		if err == nil || !errors.Is(err, errDisturbed) || try == tries || ctx.Err() != nil {
+			return s, err
+		}
+		b.report.again++
+		b.progress("%s, round %d, is taken again: %v", c.Name, round, err)
+		select {
+		case <-time.After(time.Duration(try) * retryPause):
+		case <-ctx.Done():
+			return sample{}, ctx.Err()
+		}
+	}
+}
+
+// slice asks one candidate for some time, and checks the answers.
+func (b *bench) slice(ctx context.Context, c candidate, round int, length time.Duration) (sample, error) {
+	wrk := b.wrk
+	if c.Load != nil {
+		wrk = c.Load
+	}
 	before, err := c.Server.usage()
 	if err != nil {
 		return sample{}, err
 	}
-	l, err := b.wrk.run(ctx, c.Server.Address, c.Hosts, b.sliceLength)
-	if err != nil {
-		return sample{}, err
+	l, err := wrk.run(ctx, c.Server.Address, c.question(round), length)
+	if gone := c.Server.alive(); gone != nil {
+		return sample{}, gone
 	}
-	if err := c.Server.alive(); err != nil {
+	if err != nil {
 		return sample{}, err
 	}
 	after, err := c.Server.usage()
@@ -104,8 +154,8 @@ func (b *bench) slice(ctx context.Context, c candidate) (sample, error) {
 // 400 on from those below; [candidate.check] looks at the status itself.
 func (c candidate) verify(l load) error {
 	if lost := l.Connect + l.Read + l.Write + l.Timeout; lost > 0 {
-		return fmt.Errorf("%d requests without an answer (connect %d, read %d, write %d, timeout %d)",
-			lost, l.Connect, l.Read, l.Write, l.Timeout)
+		return fmt.Errorf("%w: %d requests without an answer (connect %d, read %d, write %d, timeout %d)",
+			errDisturbed, lost, l.Connect, l.Read, l.Write, l.Timeout)
 	}
 	wrong := l.Refused
 	if c.Status >= 400 {
@@ -115,20 +165,23 @@ func (c candidate) verify(l load) error {
 		return fmt.Errorf("%d of %d answers had another status than %d", wrong, l.Requests, c.Status)
 	}
 	if l.Requests == 0 {
-		return fmt.Errorf("no answers")
+		return fmt.Errorf("%w: no answers", errDisturbed)
 	}
 	return nil
 }
 
-// check asks for some of the candidate's names once and compares the status. Where answers may differ now and then,
-// it asks each name twice and looks at the second answer.
+// check asks for some of the candidate's names once and compares the status, and what arrives upstream. Where answers
+// may differ now and then, it asks each name twice and looks at the second answer.
 func (c candidate) check(ctx context.Context) error {
+	if err := c.checkUpstream(ctx); err != nil {
+		return err
+	}
 	step := max(1, c.Hosts.Count/10)
 	for i := 0; i < c.Hosts.Count; i += step {
 		host := c.Hosts.name(i)
-		status, err := probe(ctx, c.Server.Address, host)
+		status, err := c.probe(ctx, i)
 		if err == nil && c.Tolerated > 0 {
-			status, err = probe(ctx, c.Server.Address, host)
+			status, err = c.probe(ctx, i)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: asking for %s: %w", c.Name, host, err)

@@ -44,7 +44,7 @@ func profileGateway(ctx context.Context, b *bench) error {
 			file := filepath.Join(b.runDir, work.Name+"-"+kind.Index+".pb.gz")
 			fetched := make(chan error, 1)
 			go func() { fetched <- fetchProfile(ctx, gateway.Admin, kind.Path, file) }()
-			l, err := b.wrk.run(ctx, gateway.Address, work.Hosts, profileLength+time.Second)
+			l, err := b.wrk.run(ctx, gateway.Address, question{Hosts: work.Hosts}, profileLength+time.Second)
 			if fetchErr := <-fetched; err == nil {
 				err = fetchErr
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -73,7 +74,7 @@ func parseMachine(stat string) (time.Duration, error) {
 
 // quietSlice is [bench.slice] on a machine that does little else: with -quiet it waits for that, and takes the slice
 // again when other work came in between. It gives up with ctx.
-func (b *bench) quietSlice(ctx context.Context, c candidate) (sample, error) {
+func (b *bench) quietSlice(ctx context.Context, c candidate, round int, length time.Duration) (sample, error) {
 	for {
 		if err := b.waitQuiet(ctx); err != nil {
 			return sample{}, err
@@ -82,7 +83,7 @@ func (b *bench) quietSlice(ctx context.Context, c candidate) (sample, error) {
 		if err != nil {
 			return sample{}, err
 		}
-		s, err := b.slice(ctx, c)
+		s, err := b.slice(ctx, c, round, length)
 		if err != nil {
 			return sample{}, err
 		}
@@ -123,4 +124,43 @@ func (b *bench) waitQuiet(ctx context.Context) error {
 		}
 		before = now
 	}
+}
+
+// settleLimit is how long [bench.settle] waits at most.
+const settleLimit = 2 * time.Minute
+
+// settle waits until the servers do next to nothing any more: gateways that were just filled write what each tenant has used,
+// and their hot sets. Servers that do not come to rest are measured as they are.
+func (b *bench) settle(ctx context.Context) error {
+	b.progress("waiting until the servers have come to rest")
+	ctx, cancel := context.WithTimeoutCause(ctx, settleLimit, errRestless)
+	defer cancel()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	before, err := b.read()
+	for err == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errRestless) {
+				b.progress("%v after %s", errRestless, settleLimit)
+				return nil
+			}
+			return ctx.Err()
+		}
+		var now meter
+		if now, err = b.read(); err == nil && atRest(before, now) {
+			return nil
+		}
+		before = now
+	}
+	return err
+}
+
+// errRestless says that the servers did not come to rest.
+var errRestless = errors.New("the servers have not come to rest")
+
+// atRest tells whether the benchmark and its servers kept less than a twentieth of a core busy.
+func atRest(before, now meter) bool {
+	return now.ours-before.ours < now.at.Sub(before.at)/20
 }

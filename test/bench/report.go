@@ -9,8 +9,12 @@ import (
 
 // report prints results as Markdown and keeps count of the budgets that were missed.
 type report struct {
-	out    io.Writer
-	missed int
+	out io.Writer
+	// sections is what the scenarios printed, budgets are the lines about budgets.
+	sections strings.Builder
+	budgets  []string
+	missed   int
+	again    int // slices that were taken again since conditions was last printed
 }
 
 // section begins a scenario.
@@ -20,14 +24,14 @@ func (r *report) section(title, text string) {
 
 // table prints a table.
 func (r *report) table(t table) {
-	if err := t.write(r.out); err != nil {
-		fmt.Fprintln(os.Stderr, "writing the report:", err)
-	}
-	r.printf("\n")
+	var text strings.Builder
+	_ = t.write(&text) // memory takes everything
+	r.printf("%s\n", text.String())
 }
 
 // printf prints text.
 func (r *report) printf(format string, args ...any) {
+	fmt.Fprintf(&r.sections, format, args...)
 	if _, err := fmt.Fprintf(r.out, format, args...); err != nil {
 		fmt.Fprintln(os.Stderr, "writing the report:", err)
 	}
@@ -57,7 +61,9 @@ func (r *report) budget(text string, met bool) {
 		verdict = "**missed**"
 		r.missed++
 	}
-	r.printf("- %s: %s\n", text, verdict)
+	line := fmt.Sprintf("- %s: %s\n", text, verdict)
+	r.budgets = append(r.budgets, line)
+	r.printf("%s", line)
 }
 
 // conditions says what else went on, and warns of candidates that did not keep their cores busy: then something else
@@ -73,8 +79,15 @@ func (r *report) conditions(candidates []candidate, samples [][]sample, cores in
 	}
 	s := summarize(others)
 	r.printf("- other work on the machine: %.2f cores in the median slice (%.2f to %.2f)\n", s.Median, s.Min, s.Max)
+	if r.again > 0 {
+		r.printf("- note: %d slices were taken again, because requests had no answer within 10 s, or their connection was lost\n", r.again)
+		r.again = 0
+	}
 	if len(names) > 0 {
-		r.printf("- note: not all of their %d cores were kept busy by %s: upstream, wrk or other work held them up\n",
-			cores, strings.Join(names, "; "))
+		who := strings.Join(names, "; ")
+		if len(names) > 1 && len(names) == len(candidates) {
+			who = "any of them"
+		}
+		r.printf("- note: not all of their %d cores were kept busy by %s: upstream, wrk or other work held them up\n", cores, who)
 	}
 }

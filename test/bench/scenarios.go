@@ -11,20 +11,25 @@ import (
 type scenario struct {
 	Name string
 	Run  func(ctx context.Context, b *bench) error
+	// Default is true for what runs when none are chosen.
+	Default bool
 }
 
-// defaultScenarios are those that run when none are chosen.
-const defaultScenarios = "one,scale,refuse,memory,cold"
+// allScenarios stands for those that run when none are chosen: what RESULTS.md is made of. The others look at a part.
+const allScenarios = "all"
 
 // scenarios returns all of them, in the order in which they are listed.
 func scenarios() []scenario {
 	return []scenario{
-		{"one", oneTenant},
-		{"scale", manyTenants},
-		{"refuse", refusals},
-		{"memory", cachedMemory},
-		{"cold", coldLookup},
-		{"profile", profileGateway},
+		{"peers", comparePeers, true},
+		{"refuse", refusals, true},
+		{"tenants", tenantsCurve, true},
+		{"cores", coresCurve, true},
+		{"memory", cachedMemory, true},
+		{"cold", coldLookup, true},
+		{"one", oneTenant, false},
+		{"scale", manyTenants, false},
+		{"profile", profileGateway, false},
 	}
 }
 
@@ -37,14 +42,21 @@ func scenarioNames() string {
 	return strings.Join(names, ",")
 }
 
-// scenarioNamed returns the scenario of that name.
-func scenarioNamed(name string) (scenario, error) {
-	for _, s := range scenarios() {
-		if s.Name == name {
-			return s, nil
+// chosenScenarios returns the scenarios of a list of names, divided by commas.
+func chosenScenarios(names string) ([]scenario, error) {
+	var chosen []scenario
+	for name := range strings.SplitSeq(names, ",") {
+		before := len(chosen)
+		for _, s := range scenarios() {
+			if s.Name == name || name == allScenarios && s.Default {
+				chosen = append(chosen, s)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("unknown scenario %q: must be %s, or one of %s", name, allScenarios, scenarioNames())
 		}
 	}
-	return scenario{}, fmt.Errorf("unknown scenario %q: must be one of %s", name, scenarioNames())
+	return chosen, nil
 }
 
 // compareAll measures the candidates and prints the table and the comparisons.
@@ -134,35 +146,6 @@ func manyTenants(ctx context.Context, b *bench) error {
 		{Name: fmt.Sprintf("gateway, %d", b.Hot), Server: onSmall, Hosts: hosts, Status: http.StatusOK},
 		{Name: fmt.Sprintf("gateway, %d", b.Tenants), Server: onBig, Hosts: hosts, Status: http.StatusOK},
 	}, comparison{Over: 2, Under: 1, AtLeast: 0.95})
-}
-
-// refusals compares what the gateway refuses with Caddy's own respond: without a body, and with the same headers and
-// body, which is what it costs Caddy to say as much.
-func refusals(ctx context.Context, b *bench) error {
-	url, err := b.registryOf(ctx, 10)
-	if err != nil {
-		return err
-	}
-	respond, err := b.caddy(ctx, "respond", "", "\trespond 429\n", b.memorySettings())
-	if err != nil {
-		return err
-	}
-	same, err := b.caddy(ctx, "respond-same", "", respondProblem, b.memorySettings())
-	if err != nil {
-		return err
-	}
-	gateway, err := b.caddy(ctx, "gateway", gatewayOptions(url, cacheSize), proxySingle, b.memorySettings())
-	if err != nil {
-		return err
-	}
-	b.report.section("Refusals", "What is refused, answered with problem+json, against `respond 429`, which has no body, and one with the same body and headers.")
-	return b.compareAll(ctx, []candidate{
-		{Name: "`respond 429`", Server: respond, Hosts: hostNames{limitedHost, 1}, Status: http.StatusTooManyRequests},
-		{Name: "`respond`, same body, 429", Server: same, Hosts: hostNames{limitedHost, 1}, Status: http.StatusTooManyRequests},
-		{Name: "gateway, over quota, 429", Server: gateway, Hosts: hostNames{limitedHost, 1}, Status: http.StatusTooManyRequests, Tolerated: 2},
-		{Name: "gateway, suspended, 403", Server: gateway, Hosts: hostNames{suspendedHost, 1}, Status: http.StatusForbidden},
-		{Name: "gateway, unknown, 404", Server: gateway, Hosts: hostNames{unknownHost, 1}, Status: http.StatusNotFound},
-	}, comparison{Over: 2, Under: 0, AtLeast: 1})
 }
 
 // upperFirst returns s, which is plain ASCII, with a capital.

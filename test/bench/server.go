@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +57,7 @@ func start(ctx context.Context, s server, logDir string) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &process{server: s, log: log.Name(), cancel: cancel, done: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", s.Cores.String()}, s.Command...)...)
-	p.cmd.Env = append(os.Environ(), s.Env...)
+	p.cmd.Env = append(ownEnviron(), s.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
@@ -75,6 +75,15 @@ func start(ctx context.Context, s server, logDir string) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// ownEnviron returns this program's environment without what sets how a Go program uses memory and processors: a server has
+// the settings that the comparison gives it, or its own.
+func ownEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG"}, name)
+	})
 }
 
 // checkFree returns an error when something listens on address already: it would be measured instead of the server.
@@ -146,25 +155,4 @@ func (p *process) usage() (usage, error) {
 func (p *process) stop() {
 	p.cancel()
 	<-p.done
-}
-
-// probeClient keeps no connections, so that a probe never meets one that the server is about to close.
-var probeClient = &http.Client{
-	Timeout:       10 * time.Second,
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-// probe asks once and returns the status.
-func probe(ctx context.Context, address, host string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Host = host
-	resp, err := probeClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	return resp.StatusCode, resp.Body.Close()
 }

@@ -81,11 +81,51 @@ func TestConditions(t *testing.T) {
 	candidates := []candidate{{Name: "plain"}, {Name: "gateway"}}
 	samples := [][]sample{slicesOf(1000), slicesOf(980)}
 	samples[0][0].ServerCPU, samples[0][0].Others = 2*time.Second, 0.5
+	r.again = 3
 	r.conditions(candidates, samples, 2)
 	const want = "" +
 		"- other work on the machine: 0.25 cores in the median slice (0.00 to 0.50)\n" +
+		"- note: 3 slices were taken again, because requests had no answer within 10 s, or their connection was lost\n" +
 		"- note: not all of their 2 cores were kept busy by gateway: upstream, wrk or other work held them up\n"
+	if r.again != 0 {
+		t.Errorf("the next table would say %d slices again", r.again)
+	}
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+// A budget of a peer that is not there is missed, not forgotten.
+func TestCompareKeys(t *testing.T) {
+	var out strings.Builder
+	r := report{out: &out}
+	candidates := []candidate{{Name: "plain"}, {Name: "gateway"}}
+	samples := [][]sample{slicesOf(1000), slicesOf(980)}
+	index := map[string]int{"plain": 0, "gateway": 1}
+	r.compareKeys(candidates, samples, index, budget{"gateway", "plain", 0.97})
+	r.compareKeys(candidates, samples, index, budget{"shipped-transport", "plain", 1.5})
+	const want = "" +
+		"- gateway ÷ plain: median 0.980 (0.98 to 0.98), budget at least 0.97: met\n" +
+		"- shipped-transport ÷ plain: not measured, budget at least 1.50: **missed**\n"
+	if out.String() != want || r.missed != 1 {
+		t.Errorf("missed %d, want 1; got\n%swant\n%s", r.missed, out.String(), want)
+	}
+	if strings.Join(r.budgets, "") != want || r.sections.String() != want {
+		t.Errorf("kept for the page: %q and %q", r.budgets, r.sections.String())
+	}
+}
+
+// Each peer stands next to both of what it is compared with, and without a stock Caddy the columns are empty.
+func TestPeerTable(t *testing.T) {
+	candidates := []candidate{{Name: "plain"}, {Name: "stock"}, {Name: "gateway"}}
+	samples := [][]sample{slicesOf(2000, 1000), slicesOf(1000, 1000), slicesOf(1500, 1500)}
+	got := peerTable(candidates, samples, 1)
+	const want = "gateway|1500|1.12|0.75 to 1.50|1.50|1.50 to 1.50|1.50|9.00|666.7|1.00|100"
+	if row := strings.Join(got.Rows[2], "|"); row != want || len(got.Rows[2]) != len(got.Header) {
+		t.Errorf("got  %s\nwant %s", row, want)
+	}
+	without := peerTable(candidates, samples, -1)
+	if row := without.Rows[2]; row[4] != "" || row[5] != "" || len(row) != len(without.Header) {
+		t.Errorf("without stock: %q", row)
 	}
 }

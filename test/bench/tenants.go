@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,12 +20,16 @@ const (
 	// domain is where the tenants live: {tenant}.bench.test.
 	domain = "bench.test"
 	// tenantHosts is the format of a tenant's host name; all are of the same length.
-	tenantHosts = "t%07d." + domain
+	tenantHosts = tenantSlugs + "." + domain
+	// tenantSlugs is the format of a tenant's slug.
+	tenantSlugs = "t%07d"
+	// limitedSlug is the tenant of limitedHost.
+	limitedSlug = "limited"
 	// maxTenants is what seven digits can tell apart.
 	maxTenants = 10_000_000
 	// limitedHost belongs to a tenant that is let through once a minute, suspendedHost to one that is suspended,
 	// unknownHost to none. Every registry has the first two.
-	limitedHost   = "limited." + domain
+	limitedHost   = limitedSlug + "." + domain
 	suspendedHost = "suspended." + domain
 	unknownHost   = "unknown." + domain
 )
@@ -54,28 +59,55 @@ func writeTenants(w io.Writer, n int, upstream string) error {
 	return out.Flush()
 }
 
-// registryOf returns the URL of a registry of n tenants, made by the gateway's own import. It is kept for the next
-// run; -fresh makes it again.
+// registryOf returns the URL of a registry of n tenants, made by the gateway's own import. What was imported is kept for the
+// next run, -fresh makes it again; the run has a copy, because gateways write to it what each tenant has used.
 func (b *bench) registryOf(ctx context.Context, n int) (string, error) {
+	return b.registryFor(ctx, n, b.upstream())
+}
+
+// registryFor is [bench.registryOf] for tenants whose upstream is another one.
+func (b *bench) registryFor(ctx context.Context, n int, upstream string) (string, error) {
+	_, port, err := net.SplitHostPort(upstream)
+	if err != nil {
+		return "", err
+	}
 	// What the content depends on stands in the name: the version of writeTenants, the number, the upstream's port.
-	dir := filepath.Join(b.dir, fmt.Sprintf("registry-v1-%d-%d", n, b.Port))
-	url := "file:" + filepath.Join(dir, "registry.db")
-	took := filepath.Join(dir, "import-milliseconds")
-	_, err := os.Stat(took)
+	name := fmt.Sprintf("registry-v2-%d-%s", n, port)
+	kept, used := filepath.Join(b.dir, name), filepath.Join(b.runDir, name)
+	if b.made[name] {
+		return registryURL(used), nil
+	}
+	_, err = os.Stat(filepath.Join(kept, importTime))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if err != nil || b.FreshRegistry && !b.made[n] {
-		if err := b.importTenants(ctx, dir, url, n, took); err != nil {
+	if err != nil || b.FreshRegistry {
+		if err := b.importTenants(ctx, kept, n, upstream); err != nil {
 			return "", fmt.Errorf("importing %d tenants: %w", n, err)
 		}
-		b.made[n] = true
 	}
-	return url, nil
+	if err := os.CopyFS(used, os.DirFS(kept)); err != nil {
+		return "", fmt.Errorf("copying the registry of %d tenants: %w", n, err)
+	}
+	b.made[name] = true
+	return registryURL(used), nil
 }
 
-// importTenants makes the registry, and notes in the file took how long the import was, in milliseconds.
-func (b *bench) importTenants(ctx context.Context, dir, url string, n int, took string) error {
+// removeCopies removes the run's copies of registries, which are big; the registries themselves are kept.
+func (b *bench) removeCopies() {
+	for name := range b.made {
+		_ = os.RemoveAll(filepath.Join(b.runDir, name)) // the next run removes what is left
+	}
+}
+
+// importTime is the file beside a registry that says how long its import took, in milliseconds.
+const importTime = "import-milliseconds"
+
+// registryURL returns the URL of the registry in a directory.
+func registryURL(dir string) string { return "file:" + filepath.Join(dir, "registry.db") }
+
+// importTenants makes a registry of n tenants in a directory.
+func (b *bench) importTenants(ctx context.Context, dir string, n int, upstream string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -83,12 +115,12 @@ func (b *bench) importTenants(ctx context.Context, dir, url string, n int, took 
 		return err
 	}
 	file := filepath.Join(dir, "tenants.json")
-	if err := writeFile(file, func(w io.Writer) error { return writeTenants(w, n, b.upstream()) }); err != nil {
+	if err := writeFile(file, func(w io.Writer) error { return writeTenants(w, n, upstream) }); err != nil {
 		return err
 	}
 	b.progress("importing %d tenants", n)
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, b.gateway, "tenant", "import", file, "--registry", url)
+	cmd := exec.CommandContext(ctx, b.gateway, "tenant", "import", file, "--registry", registryURL(dir))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
@@ -99,7 +131,7 @@ func (b *bench) importTenants(ctx context.Context, dir, url string, n int, took 
 	if err := os.Remove(file); err != nil {
 		return err
 	}
-	return writeFile(took, func(w io.Writer) error {
+	return writeFile(filepath.Join(dir, importTime), func(w io.Writer) error {
 		_, err := io.WriteString(w, strconv.FormatInt(elapsed.Milliseconds(), 10))
 		return err
 	})
@@ -108,7 +140,7 @@ func (b *bench) importTenants(ctx context.Context, dir, url string, n int, took 
 // importFacts says how long the import of a registry took, and how big it is.
 func importFacts(url string, n int) (string, error) {
 	path := url[len("file:"):]
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), "import-milliseconds"))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), importTime))
 	if err != nil {
 		return "", err
 	}

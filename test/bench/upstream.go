@@ -38,6 +38,14 @@ func serveUpstream(ctx context.Context, address string) error {
 	}
 }
 
+// echoPath is answered with the request itself, so that what a proxy sends upstream can be looked at.
+const echoPath = "/echo"
+
+// echo returns the answer to a request for [echoPath]: its head as it came.
+func echo(head []byte) []byte {
+	return append(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(head)), head...)
+}
+
 // answer serves one connection until the other side closes it, or sends a header of 16 KiB.
 func answer(conn net.Conn) {
 	defer conn.Close() //nolint:errcheck // nothing is left to be said on it
@@ -54,7 +62,11 @@ func answer(conn net.Conn) {
 			if end < 0 {
 				break
 			}
-			if _, err := conn.Write(upstreamResponse); err != nil {
+			response := upstreamResponse
+			if bytes.HasPrefix(buf, []byte("GET "+echoPath+" ")) {
+				response = echo(buf[:end+4])
+			}
+			if _, err := conn.Write(response); err != nil {
 				return
 			}
 			filled = copy(buf, buf[end+4:filled])

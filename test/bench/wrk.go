@@ -4,11 +4,13 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -69,19 +71,104 @@ func (l load) rate() float64 {
 	return float64(l.Requests) / (float64(l.DurationMicros) / 1e6)
 }
 
-// run asks address under the given names for the length of a slice (whole seconds).
-func (w *wrk) run(ctx context.Context, address string, hosts hostNames, slice time.Duration) (load, error) {
+// question is what wrk asks.
+type question struct {
+	Hosts hostNames
+	// Draws is a file of tenants' numbers in the order in which they are asked for (see [writeDraws]); without one all
+	// tenants are asked for in turn.
+	Draws string
+	// From is the number of the draw, or of the tenant, to begin with.
+	From int
+	// Tokens is a file with a line for each tenant, which is sent as a bearer token; empty means none.
+	Tokens string
+}
+
+// arguments returns what wrk.lua wants to know.
+func (q question) arguments() []string {
+	none := func(path string) string {
+		if path == "" {
+			return "-"
+		}
+		return path
+	}
+	return []string{q.Hosts.Format, strconv.Itoa(q.Hosts.Count), none(q.Draws), strconv.Itoa(q.From), none(q.Tokens)}
+}
+
+// longestSlice is more than any slice: wrk knows whole seconds only, so it is told this, and stopped by a signal.
+const longestSlice = "600s"
+
+// run asks address for the length of a slice. The time that counts is wrk's own.
+func (w *wrk) run(ctx context.Context, address string, q question, slice time.Duration) (load, error) {
 	ctx, cancel := context.WithTimeout(ctx, slice+20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "taskset", "-c", w.cores.String(), "wrk",
-		"-t", strconv.Itoa(len(w.cores)), "-c", strconv.Itoa(w.connections), "-d", slice.String(), "--timeout", "10s",
-		"-s", w.script, "http://"+address+"/", "--", hosts.Format, strconv.Itoa(hosts.Count))
+	arguments := append([]string{
+		"-c", w.cores.String(), "wrk",
+		"-t", strconv.Itoa(len(w.cores)), "-c", strconv.Itoa(w.connections), "-d", longestSlice, "--timeout", "10s",
+		"-s", w.script, "http://" + address + "/", "--",
+	}, q.arguments()...)
+	cmd := exec.CommandContext(ctx, "taskset", arguments...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return load{}, fmt.Errorf("wrk: %w: %s", err, strings.TrimSpace(string(out)))
+	said := &readiness{wanted: len(w.cores), ready: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		return load{}, fmt.Errorf("wrk: %w", err)
 	}
-	return parseLoad(string(out))
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	err := waitSlice(said.ready, ended, slice, func() error { return cmd.Process.Signal(syscall.SIGINT) })
+	out := said.String()
+	if err != nil {
+		return load{}, fmt.Errorf("wrk: %w: %s", err, strings.TrimSpace(out))
+	}
+	return parseLoad(out)
+}
+
+// waitSlice waits until wrk is ready, for the slice, calls stop, and waits until it has ended.
+func waitSlice(ready <-chan struct{}, ended <-chan error, slice time.Duration, stop func() error) error {
+	select {
+	case <-ready:
+	case err := <-ended:
+		return err
+	}
+	timer := time.NewTimer(slice)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case err := <-ended:
+		return err
+	}
+	if err := stop(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return <-ended
+}
+
+// readiness collects what wrk prints, and tells when each of its threads has said that it is ready. It is written to by
+// one goroutine.
+type readiness struct {
+	mu     sync.Mutex
+	text   strings.Builder
+	wanted int
+	ready  chan struct{} // closed then
+}
+
+// Write implements io.Writer.
+func (r *readiness) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text.Write(p)
+	if r.wanted > 0 && strings.Count(r.text.String(), "READY\n") >= r.wanted {
+		r.wanted = 0
+		close(r.ready)
+	}
+	return len(p), nil
+}
+
+// String returns all that was printed until now.
+func (r *readiness) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 // parseLoad reads the line that wrk.lua prints from all that wrk printed.

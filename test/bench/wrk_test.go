@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // wrkOutput is what wrk 4.1.0 prints with wrk.lua.
@@ -53,7 +57,8 @@ func TestParseLoadRefuses(t *testing.T) {
 	}
 }
 
-// A slice counts only with the answers that its candidate must give.
+// A slice counts only with the answers that its candidate must give. It is taken again where answers are missing, never
+// where they are wrong.
 func TestVerify(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -73,8 +78,110 @@ func TestVerify(t *testing.T) {
 		{"lost on write", candidate{Status: 200}, load{Requests: 10, Write: 1}, false},
 		{"timed out", candidate{Status: 200}, load{Requests: 10, Timeout: 1}, false},
 	} {
-		if err := tt.c.verify(tt.l); (err == nil) != tt.ok {
+		err := tt.c.verify(tt.l)
+		if (err == nil) != tt.ok {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+		if again := tt.l.Connect+tt.l.Read+tt.l.Write+tt.l.Timeout > 0 || tt.l.Requests == 0; errors.Is(err, errDisturbed) != again {
+			t.Errorf("%s: taken again: %v, want %v", tt.name, !again, again)
+		}
+	}
+}
+
+// What wrk.lua is told has a place for each argument, whether it is used or not.
+func TestQuestionArguments(t *testing.T) {
+	for _, tt := range []struct {
+		c     candidate
+		round int
+		want  string
+	}{
+		{candidate{Hosts: hostNames{limitedHost, 1}}, 3, "limited.bench.test 1 - 0 -"},
+		{candidate{Hosts: hostNames{tenantHosts, 10}, Tokens: "tokens"}, 3, "t%07d.bench.test 10 - 0 tokens"},
+		{candidate{Hosts: hostNames{tenantHosts, 10}, Draws: &draws{"drawn", 1_000_000}}, 5, "t%07d.bench.test 10 drawn 250035 -"},
+	} {
+		if got := strings.Join(tt.c.question(tt.round).arguments(), " "); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// A slice begins when all of wrk's threads are ready, however their words are cut.
+func TestReadiness(t *testing.T) {
+	r := &readiness{wanted: 2, ready: make(chan struct{})}
+	isReady := func() bool {
+		select {
+		case <-r.ready:
+			return true
+		default:
+			return false
+		}
+	}
+	for _, tt := range []struct {
+		text  string
+		ready bool
+	}{{"REA", false}, {"DY\nREADY", false}, {"\n", true}, {"READY\nRESULT {}\n", true}} {
+		if _, err := r.Write([]byte(tt.text)); err != nil || isReady() != tt.ready {
+			t.Errorf("after %q: ready %v, %v", tt.text, isReady(), err)
+		}
+	}
+	if got, want := r.String(), "READY\nREADY\nREADY\nRESULT {}\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// wrk is stopped after the slice, once, and only when it was ready; when it ends by itself, that is what is told.
+func TestWaitSlice(t *testing.T) {
+	broken := errors.New("exit status 1")
+	ready, never := make(chan struct{}), make(chan struct{})
+	close(ready)
+	for _, tt := range []struct {
+		name    string
+		ready   chan struct{}
+		slice   time.Duration
+		early   error // how wrk ends before it is stopped; nil means that it does not
+		stop    error
+		want    error
+		stopped int
+	}{
+		{"stopped", ready, time.Nanosecond, nil, nil, nil, 1},
+		{"ended just now", ready, time.Nanosecond, nil, os.ErrProcessDone, nil, 1},
+		{"cannot be stopped", ready, time.Nanosecond, nil, broken, broken, 1},
+		{"ended before it was ready", never, time.Nanosecond, broken, nil, broken, 0},
+		{"ended in between", ready, time.Hour, broken, nil, broken, 0},
+	} {
+		ended, stopped := make(chan error, 1), 0
+		if tt.early != nil {
+			ended <- tt.early
+		}
+		err := waitSlice(tt.ready, ended, tt.slice, func() error {
+			stopped++
+			ended <- nil
+			return tt.stop
+		})
+		if !errors.Is(err, tt.want) || stopped != tt.stopped {
+			t.Errorf("%s: %v, stopped %d times", tt.name, err, stopped)
+		}
+	}
+}
+
+// Several scenarios may be chosen, and all of them are those that RESULTS.md is made of.
+func TestChosenScenarios(t *testing.T) {
+	names := func(list []scenario) string {
+		var names []string
+		for _, s := range list {
+			names = append(names, s.Name)
+		}
+		return strings.Join(names, ",")
+	}
+	for chosen, want := range map[string]string{
+		"all": "peers,refuse,tenants,cores,memory,cold", "one,refuse": "one,refuse", "profile": "profile",
+	} {
+		list, err := chosenScenarios(chosen)
+		if got := names(list); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", chosen, got, err, want)
+		}
+	}
+	if all := names(scenarios()); !slices.Contains(strings.Split(all, ","), "scale") {
+		t.Errorf("scenarios are %s", all)
 	}
 }

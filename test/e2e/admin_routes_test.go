@@ -96,6 +96,14 @@ func TestAdminEveryRoute(t *testing.T) {
 		{method: "GET", path: environment + "/api-keys/{key}", status: 200, shows: `"ci"`, names: "key=id"},
 		{method: "DELETE", path: environment + "/api-keys/{key}", status: 200, shows: `"revokedAt"`, names: "key=id"},
 
+		{method: "POST", path: environment + "/credentials", body: `{"secret": "private", "scope": "readonly"}`, status: 201, shows: `"scope":"readonly"`},
+		{method: "GET", path: environment + "/credentials", status: 200, shows: `"readonly"`},
+		{method: "POST", path: environment + "/credentials/{credential}/reveal", status: 200, shows: `"secret":"private"`, names: "credential=id"},
+		{method: "GET", path: environment + "/credentials/{credential}", status: 200, shows: `"keyId":"k1"`, names: "credential=id"},
+		{method: "POST", path: environment + "/credentials/{credential}/rotate", body: `{"secret": "private-2"}`, status: 201, shows: `"rotatedFrom"`, names: "credential=id"},
+		{method: "DELETE", path: environment + "/credentials/{credential}", status: 200, shows: `"revoked"`, names: "credential=id"},
+		{method: "POST", path: "/tenants/_credentials/reseal", body: `{"limit": 10}`, status: 200, shows: `"resealed":0`},
+
 		{method: "POST", path: tenant + "/usage", body: `{"metric": "maxUsers", "used": 4}`, status: 200, shows: `"allowed":true`},
 		{method: "POST", path: tenant + "/usage/check", body: `{"metric": "maxUsers", "used": 2}`, status: 200, shows: `"exceededQuota":"maxUsers"`},
 		{method: "GET", path: tenant + "/usage", status: 200, shows: `"maxUsers"`},
@@ -124,7 +132,7 @@ func TestAdminEveryRoute(t *testing.T) {
 		names := map[string]string{"tenant": "acme", "environment": "dev"}
 		for pair := range strings.SplitSeq(step.names, ",") {
 			if name, value, ok := strings.Cut(pair, "="); ok {
-				if name == "key" {
+				if name == "key" || name == "credential" {
 					value = last[value]
 				}
 				names[name] = value

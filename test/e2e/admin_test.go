@@ -30,7 +30,7 @@ reverse_proxy {
 func startAdmin(t *testing.T, b backend) *harness.Gateway {
 	t.Helper()
 	return harness.Start(t, harness.Options{
-		Tenants: b.directive("poll_interval 1s") + "cache {\nttl 1h\nnegative_ttl 1h\n}", Site: adminSite, Env: b.env(),
+		Tenants: b.directive("poll_interval 1s") + "cache {\nttl 1h\nnegative_ttl 1h\n}\n" + secretsBlock, Site: adminSite, Env: append(b.env(), secretsEnv...),
 	})
 }
 

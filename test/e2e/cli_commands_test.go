@@ -217,3 +217,32 @@ func TestImportDryRun(t *testing.T) {
 		}
 	})
 }
+
+func usageCommands(t *testing.T, c *cli) {
+	c.ok(t, "tenant", "update", "acme", "--quota", "maxUsers=5")
+	contains(t, c.ok(t, "usage", "report", "acme", "maxUsers", "4", "--environment", "production"), "allowed        yes", "current usage  4", "limit          5")
+	contains(t, c.ok(t, "usage", "check", "acme", "maxUsers", "1", "--environment", "production"), "yes")
+	contains(t, c.ok(t, "usage", "check", "acme", "maxObjects", "1"), "limit          none")
+	for _, args := range [][]string{{"check", "acme", "maxUsers", "2"}, {"report", "acme", "maxUsers", "6"}} {
+		r := c.run(t, append([]string{"usage"}, args...)...)
+		if r.ExitCode != 6 || r.Stderr != "" {
+			t.Errorf("%q: exit code %d, want 6\n%s", args, r.ExitCode, r.Output())
+		}
+		contains(t, r.Stdout, "no: ", "exceeded quota  maxUsers", "limit           5")
+	}
+	var result struct{ CurrentUsage, Limit int }
+	// Reported for the tenant as a whole, it comes on top of what the environment uses.
+	if c.into(t, &result, "usage", "report", "acme", "maxUsers", "1"); result.CurrentUsage != 5 || result.Limit != 5 {
+		t.Errorf("%+v", result)
+	}
+	c.ok(t, "usage", "list", "acme", "--period", "day", "--since", "24h")
+	if out := c.ok(t, "usage", "list", "--csv"); out != "tenant_id,tenant,environment_id,environment,api_key_id,metric,period,start,used\r\n" {
+		t.Errorf("CSV of nothing: %q", out)
+	}
+	c.fails(t, 1, "usage", "whole number", "usage", "report", "acme", "maxUsers", "many")
+	c.fails(t, 2, "invalid", "metric", "usage", "report", "acme", "maxMoons", "1")
+	c.fails(t, 2, "invalid", "period", "usage", "list", "--period", "year")
+	c.fails(t, 2, "invalid", "--since", "usage", "list", "--since", "yesterday")
+	c.fails(t, 4, "not_found", "nobody", "usage", "check", "nobody", "maxUsers", "1")
+	c.fails(t, 4, "not_found", "", "usage", "list", "nobody")
+}

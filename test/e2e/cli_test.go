@@ -25,7 +25,7 @@ type cli struct {
 }
 
 func cliOn(t *testing.T, b backend) *cli {
-	return &cli{where: []string{"--registry", b.url}, env: append(b.env(), "USER=alice"), dir: t.TempDir(), used: map[string]bool{}}
+	return &cli{where: []string{"--registry", b.url}, env: append(append(b.env(), "USER=alice"), secretsEnv...), dir: t.TempDir(), used: map[string]bool{}}
 }
 
 func cliThrough(t *testing.T, g *harness.Gateway) *cli {
@@ -106,7 +106,7 @@ const cliPoll = time.Second
 func cliGateway(t *testing.T, b backend) *harness.Gateway {
 	t.Helper()
 	return harness.Start(t, harness.Options{
-		Tenants: b.directive("poll_interval 1s") + "cache {\nttl 1h\nnegative_ttl 1h\n}", Site: cliSite, Env: b.env(),
+		Tenants: b.directive("poll_interval 1s") + "cache {\nttl 1h\nnegative_ttl 1h\n}\n" + secretsBlock, Site: cliSite, Env: append(b.env(), secretsEnv...),
 	})
 }
 
@@ -144,6 +144,8 @@ func everyCommand(t *testing.T, c *cli) {
 	t.Run("domain", func(t *testing.T) { domainCommands(t, c) })
 	t.Run("member", func(t *testing.T) { memberCommands(t, c) })
 	t.Run("key", func(t *testing.T) { keyCommands(t, c) })
+	t.Run("credential", func(t *testing.T) { credentialCommands(t, c) })
+	t.Run("usage", func(t *testing.T) { usageCommands(t, c) })
 	t.Run("status", func(t *testing.T) { statusCommands(t, c) })
 	t.Run("audit", func(t *testing.T) {
 		out := c.ok(t, "tenant", "audit", "acme", "--action", "organization.", "--by", "alice", "--since", "1h", "--csv")
@@ -163,11 +165,11 @@ func everyCommand(t *testing.T, c *cli) {
 func allUsed(t *testing.T, c *cli, except ...string) {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^  ([a-z]+) +[A-Z]`)
-	for _, parent := range []string{"tenant", "environment", "domain", "member", "key", "plan"} {
+	for parent, least := range map[string]int{"tenant": 20, "environment": 13, "domain": 6, "member": 5, "key": 5, "credential": 7, "plan": 5, "usage": 3} {
 		help := harness.Run(t, harness.Command{Args: []string{parent, "--help"}, Dir: c.dir})
 		_, list, _ := strings.Cut(help.Stdout, "Available Commands:")
 		names := line.FindAllStringSubmatch(list, -1)
-		if len(names) < 5 {
+		if len(names) < least {
 			t.Errorf("%s --help names %d commands:\n%s", parent, len(names), help.Stdout)
 		}
 		for _, m := range names {
@@ -226,6 +228,11 @@ func TestCommandLineCompletion(t *testing.T) {
 		return r.Stdout
 	}
 	where := "--registry=" + b.url
+	c := cliOn(t, b)
+	var made struct{ ID string }
+	if r := c.piped(t, "private", "credential", "create", "acme", "dev", "--scope", "admin", "--json"); json.Unmarshal([]byte(r.Stdout), &made) != nil {
+		t.Fatal(r.Output())
+	}
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -236,6 +243,8 @@ func TestCommandLineCompletion(t *testing.T) {
 		{[]string{"tenant", "show", where, "gl"}, "globex\n:4\n"},
 		{[]string{"environment", "show", where, "acme", ""}, "dev\nproduction\n:4\n"},
 		{[]string{"plan", "show", where, ""}, "free\npro\n:4\n"},
+		{[]string{"credential", "rev"}, "reveal\t"},
+		{[]string{"credential", "show", where, "acme", "dev", ""}, made.ID + "\tadmin, active\n:4\n"},
 		{[]string{"tenant", "show", "--registry=file:none.db", ""}, ":4\n"},
 	} {
 		if got := complete(tt.args...); !strings.HasPrefix(got, tt.want) {

@@ -33,9 +33,14 @@ func TestSuspensionUnderLoad(t *testing.T) {
 		refused := false      // acme was refused by both, and is not to be served again
 		var loads []*harness.RunningLoad
 		for i, g := range gateways {
+			// What was sent before may be admitted before, and answered after.
+			sentAfter := map[int]bool{}
 			loads = append(loads, g.StartLoad(t, harness.Load{
 				Workers: 6, Every: 5 * time.Millisecond,
 				Ask: func(n int) harness.Ask {
+					mu.Lock()
+					defer mu.Unlock()
+					sentAfter[n] = refused
 					return harness.Ask{Host: []string{"acme", "globex", "initech"}[n%3] + ".app.test", Path: "/"}
 				},
 				Check: func(n int, answer harness.Answer) error {
@@ -46,7 +51,7 @@ func TestSuspensionUnderLoad(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						last[i] = time.Now()
-						if refused {
+						if sentAfter[n] {
 							return fmt.Errorf("gateway %d serves the suspended tenant again", i+1)
 						}
 					case n%3 == 0 && answer.Status != 403:

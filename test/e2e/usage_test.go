@@ -2,14 +2,17 @@ package e2e_test
 
 import (
 	"database/sql"
+	"encoding/csv"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/test/harness"
 )
 
@@ -36,6 +39,28 @@ func remaining(t *testing.T, answer harness.Answer, policy string) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// billed fails the test where the CSV for billing does not have a row for the tenant globex as a whole and one for its
+// environment, each with so many requests since the test began, whatever day it is.
+func billed(t *testing.T, b backend, used int) {
+	t.Helper()
+	out := cliOn(t, b).ok(t, "usage", "list", "globex", "--since", "48h", "--period", "day", "--csv")
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	if err != nil || len(rows) == 0 || !slices.Equal(rows[0], registry.UsageCSVHeader) {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	sums := map[string]int{}
+	for _, r := range rows[1:] {
+		n, err := strconv.Atoi(r[8])
+		if err != nil || r[0] != globexID || r[1] != "globex" || r[5] != "requests" || r[6] != "day" {
+			t.Errorf("row %q (%v)", r, err)
+		}
+		sums[r[3]] += n
+	}
+	if len(sums) != 2 || sums[""] != used || sums["production"] != used {
+		t.Errorf("billed %v, want %d for the tenant and its environment:\n%s", sums, used, out)
+	}
 }
 
 // Promise: an allowance per month survives a clean stop and a reload to the request; after kill -9, what was counted since the
@@ -69,6 +94,7 @@ func TestAllowanceSurvives(t *testing.T) {
 		if n := recorded(t, db, globexID); n != 10 {
 			t.Errorf("%d recorded after a clean stop", n)
 		}
+		billed(t, b, 10)
 		g = harness.Start(t, o)
 		if left := spend(5); left != month-15 {
 			t.Errorf("%d left after a restart and 15", left)
