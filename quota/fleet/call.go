@@ -74,6 +74,7 @@ func (s *Store) lease(c *cell, p *part) {
 	}
 	s.adapt(c, at, held, p.need)
 	p.want = max(c.target-held, 0)
+	p.lostSeq, p.lostHeld, p.lostCharge = c.lostSeq, c.lostHeld, c.lostCharge
 }
 
 // adapt sets how much should be on lease: what is spent in the time ahead, at the rate since the last call. It grows
@@ -101,7 +102,11 @@ func (s *Store) adapt(c *cell, at, held, need int64) {
 
 // send makes one call.
 func (s *Store) send(parts []part) error {
-	keys, args := takeArgs(s.o.Node, s.seq.Add(1), s.o.Lease, s.link.nodes.Load(), parts)
+	seq := s.seq.Add(1)
+	for i := range parts {
+		parts[i].seq = seq
+	}
+	keys, args := takeArgs(s.o.Node, seq, s.o.Lease, s.link.nodes.Load(), parts)
 	r, err := s.link.call(keys, args)
 	if err != nil {
 		return err
@@ -118,7 +123,7 @@ func (s *Store) usedBefore(c *cell, allowance quota.Allowance, now time.Time) in
 	return max(allowance.Max-out[0].Remaining, 0)
 }
 
-// unsent undoes what building a part did to its cell, after a call that failed.
+// unsent undoes what building a part did to its cell, after a call that failed. The caller holds the lock if it is leased.
 func (s *Store) unsent(p *part, err error) {
 	c := p.c
 	switch {
@@ -132,6 +137,9 @@ func (s *Store) unsent(p *part, err error) {
 	}
 	if errors.Is(err, errLost) {
 		return
+	}
+	if s.leased(c.id.kind) && c.id.kind != kindConcurrent {
+		c.lostSeq, c.lostHeld, c.lostCharge = p.seq, p.held, p.charge
 	}
 	// In a cluster Redis as a whole may be well while the place of this limit is not.
 	if s.link.up.Load() || s.o.Address.Cluster {
@@ -163,6 +171,7 @@ func (s *Store) apply(c *cell, p *part, sent int64, leased bool) {
 		}
 		ends = min(ends, sent+int64(period.End(now).Sub(now)))
 	}
+	c.lostSeq = 0
 	c.expires.Store(ends)
 	c.tokens.Add(p.extra)
 	c.owned += p.extra

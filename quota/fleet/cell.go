@@ -61,6 +61,8 @@ type record struct {
 	demand float64
 	// pause is how long it is of no use to ask again, while there is less than wanted.
 	pause time.Duration
+	// lostSeq, lostHeld and lostCharge are of the last call that was sent, when it was never answered; see part.
+	lostSeq, lostHeld, lostCharge int64
 	// owed is what was admitted without Redis, and Redis has to be told: of an allowance the requests, of concurrency the
 	// slots that are still taken. Of a rate, lossy says so, and the local bucket how much.
 	owed  atomic.Int64
@@ -147,15 +149,6 @@ func (c *cell) contended(at int64) {
 func (c *cell) unspend(cost int64) {
 	// A cell that has died meanwhile stays dead: its tokens are too far below zero for any cost.
 	c.tokens.Add(cost)
-}
-
-// asking reports whether a call about this limit is under way, which may bring more.
-func (c *cell) asking() bool {
-	if !c.mu.TryLock() {
-		return true
-	}
-	c.mu.Unlock()
-	return false
 }
 
 // onLease is what is left of the lease.

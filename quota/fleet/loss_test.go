@@ -75,7 +75,8 @@ func (l *load) end() (admitted int64, took time.Duration) {
 }
 
 // Promise: Redis killed, hung and started again empty under load: nobody waits longer than the timeout, and then nobody
-// waits at all; the fleet as a whole admits its limit, at most one burst more; and it comes back by itself.
+// waits at all; the fleet as a whole admits its limit, at most one burst more, and what those admit who have not found Redis
+// again before the others; and it comes back by itself.
 func TestLossUnderLoad(t *testing.T) {
 	for _, mode := range []Mode{ModeLease, ModeExact} {
 		for name, fault := range map[string]struct{ begin, end func(*redis.Server) error }{
@@ -85,17 +86,22 @@ func TestLossUnderLoad(t *testing.T) {
 			t.Run(string(mode)+" "+name, func(t *testing.T) {
 				server := redis.Start(t, redis.Options{})
 				const timeout = 200 * time.Millisecond
-				stores := newFleet(t, server, 4, func(o *Options) { o.Mode, o.Timeout = mode, timeout })
+				stores := newFleet(t, server, 4, func(o *Options) {
+					// A busy machine is not to be taken for one on which gateways have died.
+					o.Mode, o.Timeout, o.Heartbeat = mode, timeout, time.Second
+				})
 				rate := mustRate(t, 400, time.Second, 100)
 				load := startLoad(stores, limitsOf(1, rate), timeout+100*time.Millisecond)
 				eventually(t, func() bool { return load.admitted.Load() > 200 })
 
+				faulty := time.Now()
 				if err := fault.begin(server); err != nil {
 					t.Fatal(err)
 				}
 				for _, s := range stores {
 					eventually(t, func() bool { return !s.Stats().Up })
 				}
+				mixed := time.Since(faulty) // in which some may use Redis and others not
 				// One at a time waits for the one call that fails; from now on none does.
 				calls := make([]int64, len(stores))
 				for i, s := range stores {
@@ -113,18 +119,25 @@ func TestLossUnderLoad(t *testing.T) {
 						t.Errorf("%d calls of a Redis that is lost", made)
 					}
 				}
+				returns := time.Now()
 				if err := fault.end(server); err != nil {
 					t.Fatal(err)
 				}
 				for _, s := range stores {
 					eventually(t, func() bool { return s.Stats().Up && s.Stats().Nodes == 4 })
 				}
+				mixed += time.Since(returns)
 				back := load.admitted.Load()
 				eventually(t, func() bool { return load.admitted.Load() > back+200 })
 				admitted, took := load.end()
-				most := 2*rate.Burst() + int64(400*took.Seconds()) + 1
-				t.Logf("%d of %d in %v, %d slow of %d", admitted, most, took, load.slow.Load(), load.asked.Load())
-				if admitted > most || float64(admitted) < 0.7*float64(most) {
+				least := 0.4 * (2*float64(rate.Burst()) + 400*took.Seconds())
+				most := 2*rate.Burst() + int64(400*(took+mixed).Seconds()) + 1
+				losses := int64(0)
+				for _, s := range stores {
+					losses += s.Stats().Losses
+				}
+				t.Logf("%d of %d in %v, %d slow of %d, %d losses, mixed %v", admitted, most, took, load.slow.Load(), load.asked.Load(), losses, mixed)
+				if admitted > most || float64(admitted) < least {
 					t.Errorf("%d were admitted in %v, of %d", admitted, took, most)
 				}
 				if n := load.slow.Load(); n > 4 {
@@ -396,4 +409,43 @@ func TestLossAfterLoss(t *testing.T) {
 			eventually(t, func() bool { return s.Stats().Up })
 		}
 	}
+}
+
+// Promise: a Redis that hangs and goes on costs nobody a part of an allowance: what its last calls have leased, and nobody was
+// told of, goes back. Only the request may count for which such a call was made, though it was decided without it.
+func TestHangsCostNoAllowance(t *testing.T) {
+	const most, hangs = 5000, 3
+	month, err := quota.NewAllowance(most, quota.PeriodMonth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := []quota.Limit{{Name: "month", Key: quotatest.Key(quota.ScopeTenant, 1), Allowance: month}}
+	server := redis.Start(t, redis.Options{})
+	stores := newFleet(t, server, 4, func(o *Options) { o.Timeout = 500 * time.Millisecond })
+	load := startLoad(stores, limits, time.Minute)
+	for n := range int64(hangs) {
+		// Every store has something on lease, and fetches more now and then.
+		eventually(t, func() bool { return load.admitted.Load() > (n+1)*most/(hangs+2) })
+		if err := server.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stores {
+			eventually(t, func() bool { return !s.Stats().Up })
+		}
+		if err := server.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stores {
+			eventually(t, func() bool { return s.Stats().Up })
+		}
+	}
+	failures := func() (n int64) {
+		for _, s := range stores {
+			n += s.Stats().Failures
+		}
+		return n
+	}
+	defer func() { t.Logf("%d of %d were admitted; %d calls failed", load.admitted.Load(), most, failures()) }()
+	eventually(t, func() bool { return load.admitted.Load() >= most-failures() })
+	load.end()
 }

@@ -56,6 +56,9 @@ type part struct {
 	held, back, charge int64
 	// born is when Redis made the key that hint is of, in µs; the answer says when it made the one that is there.
 	born int64
+	// seq is the call's number. lostSeq is that of the last call about this limit that was sent and never answered, 0 if it was
+	// answered; lostHeld and lostCharge are what was on lease and what was charged then.
+	seq, lostSeq, lostHeld, lostCharge int64
 
 	// The answer.
 	fits bool
@@ -79,13 +82,14 @@ func (p *part) appendArgs(args []string) []string {
 	}
 	return append(args, p.kind.letter(), integer(p.size), strconv.FormatFloat(p.step, 'g', 17, 64),
 		strconv.FormatFloat(p.hint, 'f', 0, 64), integer(p.need), soft, integer(p.want), integer(p.held), integer(p.back),
-		integer(p.charge), integer(p.born))
+		integer(p.charge), integer(p.born), integer(p.lostSeq), integer(p.lostHeld),
+		integer(p.lostCharge))
 }
 
 // takeArgs returns the keys and arguments of the script.
 func takeArgs(node string, seq int64, life time.Duration, nodes int64, parts []part) (keys, args []string) {
 	keys = make([]string, 0, len(parts))
-	args = make([]string, 0, 4+11*len(parts))
+	args = make([]string, 0, 4+14*len(parts))
 	args = append(args, node, integer(seq), integer(life.Microseconds()), integer(nodes))
 	for i := range parts {
 		keys = append(keys, parts[i].name)

@@ -171,3 +171,12 @@ func (s *Store) returnLeases(deadline time.Time) {
 	close(work)
 	workers.Wait()
 }
+
+// asking reports whether a call about this limit is under way, which may bring more.
+func (c *cell) asking() bool {
+	if !c.mu.TryLock() {
+		return true
+	}
+	c.mu.Unlock()
+	return false
+}

@@ -2,7 +2,7 @@
 -- of them or from none, and leases more ahead of need. `now` is Redis's own time in microseconds; the Go side puts the
 -- line that reads it in front of this text.
 --
--- ARGV: node, seq, life (us), nodes; then eleven of each key, in the order of `fields` below.
+-- ARGV: node, seq, life (us), nodes; then fourteen of each key, in the order of `fields` below.
 -- A key is a hash:
 --   d         of a rate: debt, the time (us) at t until its bucket is full; of an allowance: what is used
 --   t         when d was written (us)
@@ -13,7 +13,7 @@
 -- What is on lease counts as still in the bucket: bucket and leases together never hold more than one burst, so that
 -- spending a lease late is not more than spending it at once. A lease that ends is counted as spent.
 
-local fields = {'kind', 'size', 'step', 'hint', 'need', 'soft', 'want', 'held', 'back', 'charge', 'born'}
+local fields = {'kind', 'size', 'step', 'hint', 'need', 'soft', 'want', 'held', 'back', 'charge', 'born', 'lostseq', 'lostheld', 'lostcharge'}
 local node, seq, life, nodes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local mine = 'n:' .. node
 local limits, all = {}, true
@@ -73,6 +73,12 @@ for i, key in ipairs(KEYS) do
         end
       end
     end
+  end
+
+  -- What a call has leased whose answer never came nobody has; what it has charged is charged again.
+  if s.lostseq > 0 and s.lostseq == last then
+    s.back = s.back + math.max(held - s.lostheld, 0)
+    if s.kind == 'a' then s.charge = s.charge - s.lostcharge end
   end
 
   -- What this node has to say of its own lease.
