@@ -63,7 +63,8 @@ func TestTimeline(t *testing.T) {
 // Promise: what takes two seconds takes two seconds more after each outage that comes in between.
 func TestDelay(t *testing.T) {
 	var s spans
-	s.add(second(10), second(15))
+	s.add(second(10), second(13))
+	s.add(second(13.5), second(15)) // one with the other
 	s.add(second(16), second(18))
 	s.open(second(40))
 	for from, want := range map[float64]time.Time{
