@@ -210,7 +210,8 @@ func TestEverythingAtOnce(t *testing.T) {
 		f.setHost(fmt.Sprint(i, ".test"), fakeHost{tenant: ids[i]})
 	}
 	path := filepath.Join(t.TempDir(), "hot.json")
-	options := Options{Size: size, TTL: time.Millisecond, MaxLoads: 4, HotSet: path, NegativeTTL: time.Millisecond}
+	// On a machine that is busy with something else 5 s are not enough for all who wait for one place.
+	options := Options{Size: size, TTL: time.Millisecond, MaxLoads: 4, HotSet: path, NegativeTTL: time.Millisecond, LoadTimeout: 5 * time.Minute}
 	c := New(f, options)
 	var floor [tenants]atomic.Int64 // the version that the last poll has seen for certain
 	var stopped atomic.Bool

@@ -180,7 +180,9 @@ func TestLeasesOnTheirWayReturn(t *testing.T) {
 // Promise: what a gateway that dies had on lease counts as spent, and after the lease ends nothing holds it.
 func TestLeasesOfTheDeadEnd(t *testing.T) {
 	server := redis.Start(t, redis.Options{})
-	stores := newFleet(t, server, 2, func(o *Options) { o.Lease = 300 * time.Millisecond })
+	// Long enough for a machine that is busy with something else when a lease has to be renewed.
+	const lease = 2 * time.Second
+	stores := newFleet(t, server, 2, func(o *Options) { o.Lease = lease })
 	limits := []quota.Limit{
 		{Name: "slots", Key: quotatest.Key(quota.ScopeTenant, 1), Concurrent: 10},
 	}
@@ -194,7 +196,7 @@ func TestLeasesOfTheDeadEnd(t *testing.T) {
 		t.Fatalf("an eleventh passed: %+v", out[0])
 	}
 	// The slots stay taken for as long as the gateway lives.
-	for began := time.Now(); time.Since(began) < 600*time.Millisecond; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < lease+lease/2; time.Sleep(10 * time.Millisecond) {
 		if stores[1].Take(time.Now(), 1, limits, out) {
 			t.Fatal("a slot that is taken was given to another")
 		}

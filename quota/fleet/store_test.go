@@ -102,24 +102,20 @@ func TestShardLost(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	slow, began := 0, time.Now()
-	for time.Since(began) < 2*time.Second {
+	// Who had to wait has met a call that failed; how long they waited would depend on what else the machine does.
+	failures, began, rounds := s.Stats().Failures, time.Now(), 0
+	for ; time.Since(began) < 2*time.Second || rounds < 100; rounds++ {
 		for n := range 30 {
-			start := time.Now()
-			if !s.Take(start, 1, limitsOf(n, rate), out) {
+			if !s.Take(time.Now(), 1, limitsOf(n, rate), out) {
 				t.Fatal("refused")
-			}
-			if took := time.Since(start); took > 200*time.Millisecond {
-				slow++
-				if took > 600*time.Millisecond {
-					t.Errorf("a request took %v", took)
-				}
 			}
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if slow > 40 {
-		t.Errorf("%d requests were slow", slow)
+	seconds := time.Since(began).Seconds()
+	waits := s.Stats().Failures - failures
+	if most := 20 * (seconds + 1); float64(waits) > most {
+		t.Errorf("%d calls failed in %.1f s", waits, seconds)
 	}
-	t.Logf("%d requests were slow, %d losses", slow, s.Stats().Losses)
+	t.Logf("%d calls failed and %d times it was lost, for %d requests in %.1f s", waits, s.Stats().Losses, 30*rounds, seconds)
 }

@@ -35,7 +35,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(2)
 	}
-	wrong, err := run(ctx, o, os.Stdout)
+	result, err := run(ctx, o, os.Stdout)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "soak: interrupted")
@@ -44,6 +44,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
+	wrong := result.judge()
 	for _, text := range wrong {
 		fmt.Println("FAILED:", text)
 	}

@@ -66,6 +66,7 @@ func recently(ago time.Duration) when { return when{time.Now().Add(-ago), time.N
 type result struct {
 	status int
 	code   string // of the problem, for refusals
+	quota  string // and which quota is used up
 	echo   harness.Echo
 }
 
@@ -147,7 +148,7 @@ func (s *system) checkWithin(g *gateway, grace time.Duration, r *reference, w wh
 	if got.code == "registry_unavailable" && !r.steady && s.registryDown.touch(w.from, w.to, 10*time.Second) {
 		return nil
 	}
-	return fmt.Errorf("%s %s got %d %s by upstream %q, plan %q; allowed: %s", r.kind, r.value, got.status, got.code, got.echo.Upstream,
+	return fmt.Errorf("%s %s got %d %s %s by upstream %q, plan %q; allowed: %s", r.kind, r.value, got.status, got.code, got.quota, got.echo.Upstream,
 		got.echo.Values("X-Tenant-Plan"), strings.Join(allowed, "; "))
 }
 

@@ -122,6 +122,10 @@ func (o *outcome) writeEvents(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %d |\n", name, o.tally.events[name])
 	}
 	b.WriteString("\n")
+	if s := &o.samples.system.registryDown; s.count() > 0 {
+		fmt.Fprintf(b, "sqld did not answer this program within a second in %d stretches, for %s in all; those in which it was killed or hung are among them.\n\n",
+			s.count(), s.sum().Round(time.Millisecond))
+	}
 	if n := o.samples.system.stalls.count(); n > 0 {
 		fmt.Fprintf(b, "The machine stood still %d times, for %s in all: the program that makes the load did not run either, or could write nothing. %d answers from then and shortly after are excused.\n\n",
 			n, o.samples.system.stalls.sum().Round(time.Millisecond), o.tally.excused)

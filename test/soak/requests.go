@@ -274,6 +274,9 @@ func read(a harness.Answer) result {
 	var p harness.Problem
 	if json.Unmarshal([]byte(a.Body), &p) == nil {
 		r.code = p.Code
+		if r.quota = p.ExceededQuota; p.Limit != nil && p.CurrentUsage != nil {
+			r.quota += fmt.Sprintf(" (%.0f of %.0f)", *p.CurrentUsage, *p.Limit)
+		}
 	}
 	return r
 }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// run makes a run and its report, and returns what is wrong with it.
-func run(ctx context.Context, o options, out io.Writer) (wrong []string, err error) {
+// run makes a run and its report.
+func run(ctx context.Context, o options, out io.Writer) (*outcome, error) {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func run(ctx context.Context, o options, out io.Writer) (wrong []string, err err
 	if err := result.save(o); err != nil {
 		return nil, err
 	}
-	return result.judge(), os.RemoveAll(dir)
+	return result, os.RemoveAll(dir)
 }
 
 // soak runs load, changes and faults for the time, and measures.
@@ -70,13 +70,14 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 	allBefore, gatewaysBefore := s.allUsed(), s.gatewaysUsed()
 
 	// Changes and faults end before the load does, so that what they have changed is seen everywhere.
-	changing, stopChanging := context.WithDeadline(ctx, t.began.Add(o.duration-o.grace))
+	changing, stopChanging := context.WithDeadline(ctx, t.began.Add(o.duration-min(o.grace, o.duration/4)))
 	defer stopChanging()
 	loading, stopLoading := context.WithDeadline(ctx, t.began.Add(o.duration))
 	defer stopLoading()
 	var all sync.WaitGroup
 	t.stalled = s.stalled
 	all.Go(func() { s.watchStalls(loading) })
+	all.Go(func() { s.watchRegistry(loading, m.db) })
 	all.Go(func() { l.run(loading) })
 	keep := &streams{world: w, tally: t, grace: o.grace, most: min(4*time.Minute, o.duration/2)}
 	for range steadyEvents {

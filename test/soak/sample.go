@@ -59,7 +59,7 @@ func newSamples(s *system, began time.Time) (*samples, error) {
 
 // take measures everything once. The live heap is measured when it is asked for: that costs a collection.
 func (m *samples) take(ctx context.Context, heap bool) {
-	bounded, cancel := context.WithTimeout(ctx, 8*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	began := time.Now()
 	for i, g := range m.system.gateways {

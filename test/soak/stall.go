@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"time"
@@ -37,6 +38,22 @@ func (s *system) watchStalls(ctx context.Context) {
 			s.stalls.add(last, now)
 		}
 		last = now
+	}
+}
+
+// watchRegistry notes until the context ends when sqld took too long to answer this program, which asks it past all
+// gateways: then they cannot know better either.
+func (s *system) watchRegistry(ctx context.Context, db *sql.DB) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+		var one int
+		err := db.QueryRowContext(bounded, "SELECT count(*) FROM sys_registry").Scan(&one)
+		cancel()
+		if now := time.Now(); err != nil || now.Sub(began) > stallMost {
+			s.registryDown.add(began, now)
+		}
+		pause(ctx, stallStep)
 	}
 }
 

@@ -181,13 +181,15 @@ func startSystem(ctx context.Context, dir, binary, sqld string, gateways int) (*
 
 // stop ends everything; an error says what did not end as it should.
 func (s *system) stop() error {
-	var errs []error
-	for _, g := range s.gateways {
+	errs := make([]error, len(s.gateways))
+	var all sync.WaitGroup
+	for i, g := range s.gateways {
 		g.http.CloseIdleConnections()
 		if g.process != nil {
-			errs = append(errs, g.process.stop())
+			all.Go(func() { errs[i] = g.process.stop() })
 		}
 	}
+	all.Wait()
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}

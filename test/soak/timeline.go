@@ -104,11 +104,15 @@ func (s *spans) open(at time.Time) {
 	s.list = append(s.list, span{at, never})
 }
 
-// end ends the last one.
+// end ends the one that lasts.
 func (s *spans) end(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list[len(s.list)-1].to = at
+	for i := range s.list {
+		if s.list[i].to.Equal(never) {
+			s.list[i].to = at
+		}
+	}
 }
 
 // touch reports whether a stretch, made longer by some time, has a moment in common with another one.
@@ -134,16 +138,22 @@ func (s *spans) delay(from time.Time, takes time.Duration) time.Time {
 			if o.to.Equal(never) {
 				return never
 			}
-			end = o.to.Add(takes)
+			if at := o.to.Add(takes); at.After(end) {
+				end = at
+			}
 		}
 	}
 	return end
 }
 
-// add notes a stretch that is over.
+// add notes a stretch that is over; with one that ended less than a second before it is one.
 func (s *spans) add(from, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.list); n > 0 && !s.list[n-1].to.Equal(never) && s.list[n-1].to.Add(time.Second).After(from) {
+		s.list[n-1].to = to
+		return
+	}
 	s.list = append(s.list, span{from, to})
 }
 
