@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenantgate/tenantgate/adminapi"
 	"github.com/tenantgate/tenantgate/registry"
@@ -26,7 +27,7 @@ func keyring(t testing.TB, id string) *registry.Keyring {
 
 func sealingWorld(t testing.TB) *world {
 	t.Helper()
-	return worldOn(t, registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "registry.db"), Keys: keyring(t, "k1")})
+	return worldOn(t, registry.Options{URL: "file:" + filepath.Join(t.TempDir(), "registry.db"), Keys: keyring(t, "k1"), Timeout: time.Minute})
 }
 
 const credentials = "/tenants/acme/environments/production/credentials"
@@ -152,10 +153,10 @@ func TestBadCredentials(t *testing.T) {
 // Promise: without a key for secrets what needs one is refused with what to configure; the rest works.
 func TestCredentialsWithoutKey(t *testing.T) {
 	file := "file:" + filepath.Join(t.TempDir(), "registry.db")
-	w := worldOn(t, registry.Options{URL: file, Keys: keyring(t, "k1")})
+	w := worldOn(t, registry.Options{URL: file, Keys: keyring(t, "k1"), Timeout: time.Minute})
 	w.want(201, "POST", "/tenants", `{"slug": "acme"}`)
 	path := w.want(201, "POST", credentials, `{"secret": "hunter2"}`).Header.Get("Location")
-	w = worldOn(t, registry.Options{URL: file})
+	w = worldOn(t, registry.Options{URL: file, Timeout: time.Minute})
 	for _, tt := range [][2]string{{credentials, `{"secret": "hunter2", "scope": "admin"}`}, {path + "/rotate", `{"secret": "hunter3"}`}, {path + "/reveal", ""}, {"/tenants/_credentials/reseal", ""}} {
 		if p := w.refused(409, "state_conflict", "", "POST", tt[0], tt[1]); !strings.Contains(p.Detail, "secrets { key ID KEY }") {
 			t.Errorf("%s: %s", tt[0], p.Detail)

@@ -13,17 +13,26 @@ func onAllWithKeys(t *testing.T, test func(t *testing.T, s *Store)) {
 	t.Helper()
 	for _, b := range backends() {
 		t.Run(b.name, func(t *testing.T) {
-			o := b.open(t)
-			o.Keys = testKeyring(t, testKey(t, "k1", 1))
-			test(t, migrated(t, o))
+			test(t, sealing(t, b))
 		})
 	}
 }
 
+// sealing opens a new registry that can seal, and waits for it as long as a busy machine needs.
+func sealing(t testing.TB, b backend) *Store {
+	t.Helper()
+	o := b.open(t)
+	o.Keys, o.Timeout = testKeyring(t, testKey(t, "k1", 1)), patience
+	return migrated(t, o)
+}
+
+// patience is for tests that are not about time.
+const patience = time.Minute
+
 // with is another store on a file, with other keys.
 func with(t testing.TB, s *Store, keys ...SecretKey) *Store {
 	t.Helper()
-	o := Options{URL: "file:" + s.target.file}
+	o := Options{URL: "file:" + s.target.file, Timeout: patience}
 	if len(keys) > 0 {
 		o.Keys = testKeyring(t, keys...)
 	}
@@ -169,9 +178,7 @@ func errOf[A, B any](_ A, _ B, err error) error { return err }
 // Promise: what makes no credential is refused with its place, writes nothing, and no error repeats the secret.
 func TestCreateDatabaseCredentialRefuses(t *testing.T) {
 	t.Parallel()
-	o := backends()[0].open(t)
-	o.Keys = testKeyring(t, testKey(t, "k1", 1))
-	s := migrated(t, o)
+	s := sealing(t, backends()[0])
 	newTenant(t, s, "acme")
 	for what, test := range map[string]struct {
 		n           NewDatabaseCredential
@@ -202,9 +209,7 @@ func TestCreateDatabaseCredentialRefuses(t *testing.T) {
 // to configure.
 func TestWithoutKeys(t *testing.T) {
 	t.Parallel()
-	o := backends()[0].open(t)
-	o.Keys = testKeyring(t, testKey(t, "k1", 1))
-	s := migrated(t, o)
+	s := sealing(t, backends()[0])
 	newTenant(t, s, "acme")
 	ctx := t.Context()
 	c := must(s.CreateDatabaseCredential(ctx, operator, "acme", "", NewDatabaseCredential{Secret: "secret"}))(t)

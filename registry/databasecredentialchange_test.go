@@ -109,7 +109,7 @@ func TestLostAnswerOfCredential(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			srv := sqld.Start(t, sqld.Options{})
 			p := startDeafProxy(t, srv.Addr())
-			s := migrated(t, Options{URL: scheme + "://" + p.addr, AuthToken: srv.Token(nil), Keys: testKeyring(t, testKey(t, "k1", 1))})
+			s := migrated(t, Options{URL: scheme + "://" + p.addr, AuthToken: srv.Token(nil), Keys: testKeyring(t, testKey(t, "k1", 1)), Timeout: patience})
 			newTenant(t, s, "acme")
 			for i, lose := range []int64{1, applyAttempts} {
 				ctx, scope := t.Context(), []CredentialScope{ScopeReadOnly, ScopeAdmin}[i]
@@ -177,9 +177,7 @@ func TestRotateConcurrently(t *testing.T) {
 // that is removed is gone, as is all of a tenant.
 func TestCredentialsOfArchived(t *testing.T) {
 	t.Parallel()
-	o := backends()[0].open(t)
-	o.Keys = testKeyring(t, testKey(t, "k1", 1))
-	s := migrated(t, o)
+	s := sealing(t, backends()[0])
 	ctx := t.Context()
 	newTenant(t, s, "acme")
 	must(s.TransitionEnvironment(ctx, operator, "acme", "dev", 0, Transition{Action: ActionArchive}))(t)

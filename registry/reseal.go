@@ -10,8 +10,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxReseal is how many credentials one call of [Store.ResealDatabaseCredentials] looks at.
-const MaxReseal = 100
+const (
+	// MaxReseal is how many credentials one call of [Store.ResealDatabaseCredentials] looks at.
+	MaxReseal = 100
+	// enoughReseal is how large an operation grows before the rest is left to the next call, in bytes: others wait for the
+	// write lock meanwhile.
+	enoughReseal = 256 << 10
+)
 
 // Reseal is what one call of [Store.ResealDatabaseCredentials] has done.
 type Reseal struct {
@@ -60,7 +65,7 @@ type resealRow struct {
 }
 
 // ResealDatabaseCredentials seals the secrets of all tenants with the first key that other keys have sealed, at most
-// p.Limit (default and most: MaxReseal) in one call, as one change: for a change of keys put the new one first, call it with
+// p.Limit (default and most: MaxReseal) in one call, fewer where they are long, as one change: for a change of keys put the new one first, call it with
 // the cursor that it returns until there is none, and take away the keys that have no credential any more. The audit log
 // has each as database_credential.reseal. Errors: [*FieldError], [*ConflictError] (CodeStateConflict where no key is
 // configured; CodeVersionConflict where other writers are in the way all the time), [ErrUnavailable].
@@ -88,7 +93,11 @@ func (s *Store) ResealDatabaseCredentials(ctx context.Context, actor Actor, p Pa
 		}
 		r = &Reseal{KeyID: first.id, Unopened: []UnopenedCredential{}, Next: next}
 		op := new(operation)
-		for _, c := range list {
+		for i, c := range list {
+			if op.size > enoughReseal {
+				r.Next = cursor("reseal", list[i-1].id)
+				break
+			}
 			s.reseal(op, r, first, c)
 		}
 		if r.Resealed == 0 {
