@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -57,11 +58,15 @@ func TestTransportHandsOver(t *testing.T) {
 	s := newServer(t)
 	address := newEcho(t, "up")
 	_, port, _ := net.SplitHostPort(address)
-	for _, row := range rows {
+	var site strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&site, "handle /%d {\nreverse_proxy %s {\ntransport tenant {\n%s\n}\n}\n}\n", i, address, strings.ReplaceAll(row.options, "{port}", port))
+	}
+	s.mustLoad(s.fileRegistry(""), site.String())
+	for i, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			s.mustLoad(s.fileRegistry(""), "reverse_proxy "+address+" {\ntransport tenant {\n"+strings.ReplaceAll(row.options, "{port}", port)+"\n}\n}\n")
 			for range 2 {
-				if e, standard := echoOf(t, s.request(http.MethodPost, "a.test", "/", row.header)); standard != row.standard {
+				if e, standard := echoOf(t, s.request(http.MethodPost, "a.test", fmt.Sprintf("/%d", i), row.header)); standard != row.standard {
 					t.Errorf("sent by the standard transport: %t, %+v", standard, e)
 				}
 			}
@@ -84,12 +89,10 @@ func TestTransportOtherUpstreams(t *testing.T) {
 	local := &http.Server{Handler: echoHandler("local")} //nolint:gosec // the test is its only client
 	go func() { _ = local.Serve(l) }()
 	defer local.Close() //nolint:errcheck // it was only read from
-	for name, upstream := range map[string]string{
-		"secure": secure.URL + " {\ntransport tenant {\ntls_insecure_skip_verify\n}\n}\n",
-		"local":  "unix/" + l.Addr().String() + " {\ntransport tenant\n}\n",
-	} {
-		s.mustLoad(s.fileRegistry(""), "reverse_proxy "+upstream)
-		if e, standard := echoOf(t, s.request(http.MethodGet, "a.test", "/", nil)); e.Upstream != name || !standard {
+	s.mustLoad(s.fileRegistry(""), "reverse_proxy /secure "+secure.URL+" {\ntransport tenant {\ntls_insecure_skip_verify\n}\n}\n"+
+		"reverse_proxy /local unix/"+l.Addr().String()+" {\ntransport tenant\n}\n")
+	for _, name := range []string{"secure", "local"} {
+		if e, standard := echoOf(t, s.request(http.MethodGet, "a.test", "/"+name, nil)); e.Upstream != name || !standard {
 			t.Errorf("%s: %t, %+v", name, standard, e)
 		}
 	}
