@@ -23,14 +23,15 @@ var arrows = map[string][]string{
 	"domains":     {"registry"},
 	"adminapi":    {"router", "domains", "registry"},
 	"wire":        nil,
-	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi", "wire"},
+	"internal":    nil,
+	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi", "wire", "internal"},
 	"":            {"caddymodule"},
-	"cmd":         {""},
+	"cmd":         {"", "internal"},
 	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire", "caddymodule"},
 }
 
 // withoutCaddy are the packages that anyone can use in a program that has nothing to do with Caddy.
-var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire"}
+var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire", "internal"}
 
 type listedPackage struct {
 	ImportPath   string
@@ -91,9 +92,9 @@ func TestBinaryIsCaddyWithTheModules(t *testing.T) {
 	}
 	caddy := 0
 	for _, imported := range packages[module+"/cmd/tenantgate"].Imports {
-		_, ours := layer(imported)
+		to, ours := layer(imported)
 		switch {
-		case imported == module:
+		case imported == module, to == "internal": // settings of the process, which are no modules
 		case strings.HasPrefix(imported, "github.com/caddyserver/caddy/v2"):
 			caddy++
 		case ours || strings.Contains(strings.Split(imported, "/")[0], "."):

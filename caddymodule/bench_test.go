@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"net/http"
 	"net/http/httptest"
-	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/tenantgate/tenantgate/internal/collector"
 	"github.com/tenantgate/tenantgate/quota"
 	"github.com/tenantgate/tenantgate/registry"
 	"github.com/tenantgate/tenantgate/router"
@@ -86,7 +86,7 @@ var benchCases = []struct {
 //
 // The collector's target is that of cmd/tenantgate.
 func BenchmarkHandler(b *testing.B) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer collector.Pace(400, 128<<20)()
 	for _, bench := range benchCases {
 		b.Run(bench.name, func(b *testing.B) {
 			h := bench.make(b)

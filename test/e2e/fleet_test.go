@@ -41,7 +41,7 @@ func TestFleetReload(t *testing.T) {
 	}
 	g := harness.Start(t, options("lease"))
 	harness.Eventually(t, 10*time.Second, func() error {
-		if redisMetric(t, g, "tenantgate_quota_redis_up") != 1 {
+		if metricOf(t, g, "tenantgate_quota_redis_up") != 1 {
 			return fmt.Errorf("redis is not in use")
 		}
 		return nil
@@ -106,7 +106,7 @@ func TestFleetHints(t *testing.T) {
 	first, second := start("200ms"), start("1h")
 	for _, g := range []*harness.Gateway{first, second} {
 		harness.Eventually(t, 10*time.Second, func() error {
-			if n := redisMetric(t, g, "tenantgate_quota_redis_gateways"); n != 2 {
+			if n := metricOf(t, g, "tenantgate_quota_redis_gateways"); n != 2 {
 				return fmt.Errorf("%v gateways", n)
 			}
 			return nil
