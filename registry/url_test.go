@@ -107,7 +107,7 @@ func TestIdentity(t *testing.T) {
 func TestFilePaths(t *testing.T) {
 	for _, name := range []string{"plain.db", "with space.db", "per%20cent.db", "100%.db", "ha#sh.db", "am&per=sand.db", "ünï.db", "quo'te\".db", "plus+.db", "semi;colon.db"} {
 		dir := t.TempDir()
-		s := migrated(t, Options{URL: "file:" + filepath.Join(dir, name)})
+		s := migrated(t, Options{URL: "file:" + filepath.Join(dir, name), Timeout: 7 * time.Second})
 		importText(t, s, designDocument)
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -124,7 +124,7 @@ func TestFilePaths(t *testing.T) {
 		if keys := one[int](t, s, `PRAGMA foreign_keys`); keys != 1 {
 			t.Errorf("%s: foreign keys are off", name)
 		}
-		if busy := one[int](t, s, `PRAGMA busy_timeout`); busy != 5000 {
+		if busy := one[int](t, s, `PRAGMA busy_timeout`); busy != 7000 { // the timeout of a call, in milliseconds
 			t.Errorf("%s: busy timeout %d", name, busy)
 		}
 	}

@@ -12,7 +12,8 @@ type plan struct {
 	change, reload, redis, registry, upstream time.Duration
 	// outage is how long something is away.
 	outage time.Duration
-	// restart is when a gateway is restarted: before the last three quarters, which are measured.
+	// restart is when a gateway is restarted: so long before the last three quarters, which are measured, that it has filled its
+	// memory again by then.
 	restart time.Duration
 }
 
@@ -20,7 +21,7 @@ func planFor(took time.Duration) plan {
 	part := func(most time.Duration, parts int) time.Duration { return min(most, took/time.Duration(parts)) }
 	return plan{
 		change: 400 * time.Millisecond, reload: part(4*time.Minute, 4), redis: part(7*time.Minute, 4),
-		registry: part(9*time.Minute, 4), upstream: part(3*time.Minute, 4), outage: part(8*time.Second, 15), restart: took / 5,
+		registry: part(9*time.Minute, 4), upstream: part(3*time.Minute, 4), outage: part(8*time.Second, 15), restart: took / 10,
 	}
 }
 

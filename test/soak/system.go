@@ -49,6 +49,7 @@ const caddyfile = `{
 		}
 		cache {
 			ttl 1m
+			negative_size 1000
 		}
 		quota {$REDIS}
 		domains off
