@@ -198,6 +198,15 @@ func (l *limiter) Take(now time.Time, cost int64, limits []quota.Limit, out []qu
 	return l.Local.Take(now, cost, limits, out)
 }
 
+// Refund implements quota.Store.
+func (l *limiter) Refund(now time.Time, cost int64, limits []quota.Limit) {
+	if f := l.fleet.Load(); f != nil {
+		f.Refund(now, cost, limits)
+		return
+	}
+	l.Local.Refund(now, cost, limits)
+}
+
 // Release implements quota.Store. After a reload that changed the store, a slot may go back to another one than it was
 // taken from; each passes over what it has not given.
 func (l *limiter) Release(limits []quota.Limit) {

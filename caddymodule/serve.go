@@ -57,7 +57,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	st.spanAttributes(ctx)
 	h.outcomes.admit(st.decision.Source)
 	h.router.Rewrite(r, &st.decision)
-	return h.forward(w, r, st, next)
+	err = h.forward(w, r, st, next)
+	if st.refusal != nil { // by a tenant_quota
+		h.refund(st)
+	}
+	return err
 }
 
 var errNotStarted = errors.New("the app has not started yet")

@@ -61,3 +61,10 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 	}
 	return nil
 }
+
+// refund gives back what a request has spent that tenant_quota has refused.
+func (h *Handler) refund(st *state) {
+	sp := spendings.Get().(*spending)
+	defer spendings.Put(sp)
+	h.runtime.quota.Refund(st.request.Now, 1, appendLimits(sp.limits[:0], st.decision.Resolved, st.decision.Credential))
+}

@@ -26,7 +26,7 @@ func init() {
 // there: no tenant spends what another one has. Several of them in a route all count. Where a request has no tenant, as on
 // exempt paths, it passes, and a log line says so.
 //
-// A request that it refuses spends nothing of its limits; the one request that `tenant` has counted stays counted.
+// A request that it refuses spends nothing anywhere: what tenant, or a tenant_quota before it, has counted is given back.
 type TenantQuota struct {
 	// Name of the policy in the RateLimit headers, and of what is counted: handlers of one name share it, and it lasts as
 	// long as the name stays. 1 to 63 of a-z, 0-9, ".", "_" and "-". Default: route. The Caddyfile gives each directive a
@@ -151,40 +151,71 @@ func (q *TenantQuota) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 		}
 		return next.ServeHTTP(w, r)
 	}
-	var refusal *router.Refusal
+	var (
+		refusal *router.Refusal
+		id      [16]byte
+		now     = time.Now()
+	)
 	if len(q.limits) > 0 {
-		var release func()
-		if w, refusal, release = q.spend(w, r, st); release != nil {
-			defer release()
-		}
+		w, refusal, id = q.spend(w, r, st, now)
 	} else {
-		refusal = q.surcharge(st)
+		refusal = q.surcharge(st, now)
 	}
 	if refusal != nil {
 		return st.handler.refuse(w, r, st, refusal)
 	}
-	return next.ServeHTTP(w, r)
+	if q.Concurrency > 0 {
+		defer q.release(st, id)
+	}
+	err := next.ServeHTTP(w, r)
+	if st.refusal != nil { // by a later tenant_quota
+		q.refund(st, id, now)
+	}
+	return err
 }
 
-// spend counts a request against the handler's own limits, and adds them to the headers. release is nil unless slots were
-// taken.
-func (q *TenantQuota) spend(w http.ResponseWriter, r *http.Request, st *state) (_ http.ResponseWriter, _ *router.Refusal, release func()) {
+// release gives back the slot of a request that has ended.
+func (q *TenantQuota) release(st *state, id [16]byte) {
+	slot := [1]quota.Limit{{Key: quota.Key{Scope: quota.ScopeRoute, ID: id}, Tenant: st.decision.Resolved.Tenant.ID, Concurrent: q.Concurrency}}
+	q.runtime.quota.Release(slot[:])
+}
+
+// refund gives back what the request has spent here.
+func (q *TenantQuota) refund(st *state, id [16]byte, now time.Time) {
 	sp := spendings.Get().(*spending)
 	defer spendings.Put(sp)
-	tenant := st.decision.Resolved.Tenant.ID
+	if len(q.limits) > 0 {
+		q.runtime.quota.Refund(now, max(q.Cost, 1), q.limitsOf(sp.limits[:0], st, id))
+		return
+	}
+	q.runtime.quota.Refund(now, q.Cost-1, appendLimits(sp.limits[:0], st.decision.Resolved, st.decision.Credential))
+}
+
+// limitsOf appends the handler's own limits, for what is counted under that id.
+func (q *TenantQuota) limitsOf(limits []quota.Limit, st *state, id [16]byte) []quota.Limit {
+	limits = append(limits, q.limits...)
+	for i := range limits {
+		limits[i].Key.ID, limits[i].Tenant = id, st.decision.Resolved.Tenant.ID
+	}
+	return limits
+}
+
+// spend counts a request against the handler's own limits, and adds them to the headers. id is what it was counted under.
+func (q *TenantQuota) spend(
+	w http.ResponseWriter, r *http.Request, st *state, now time.Time,
+) (_ http.ResponseWriter, _ *router.Refusal, id [16]byte) {
+	sp := spendings.Get().(*spending)
+	defer spendings.Put(sp)
 	value := ""
 	if q.Key != "" {
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			value = repl.ReplaceAll(q.Key, "")
 		}
 	}
-	id := routeID(tenant, q.Name, value)
-	limits := append(sp.limits[:0], q.limits...)
-	for i := range limits {
-		limits[i].Key.ID, limits[i].Tenant = id, tenant
-	}
+	id = routeID(st.decision.Resolved.Tenant.ID, q.Name, value)
+	limits := q.limitsOf(sp.limits[:0], st, id)
 	statuses := sp.statuses[:len(limits)]
-	allowed := q.runtime.quota.Take(time.Now(), max(q.Cost, 1), limits, statuses)
+	allowed := q.runtime.quota.Take(now, max(q.Cost, 1), limits, statuses)
 	countQuotaShadows(limits, statuses)
 	if !q.Shadow {
 		b := quota.AppendPolicy(sp.text[:0], limits)
@@ -202,15 +233,9 @@ func (q *TenantQuota) spend(w http.ResponseWriter, r *http.Request, st *state) (
 	}
 	if !allowed {
 		countQuotaRefusals(limits, statuses)
-		return w, overQuota(limits, statuses), nil
+		return w, overQuota(limits, statuses), id
 	}
-	if q.Concurrency > 0 {
-		release = func() {
-			slot := [1]quota.Limit{{Key: quota.Key{Scope: quota.ScopeRoute, ID: id}, Tenant: tenant, Concurrent: q.Concurrency}}
-			q.runtime.quota.Release(slot[:])
-		}
-	}
-	return w, nil, release
+	return w, nil, id
 }
 
 // join appends to a header's list.
@@ -223,7 +248,7 @@ func join(list, more string) string {
 
 // surcharge charges the limits of the tenant, the environment and the API key for what the request costs beyond the one
 // request that was counted already, and tells in the headers what is left.
-func (q *TenantQuota) surcharge(st *state) *router.Refusal {
+func (q *TenantQuota) surcharge(st *state, now time.Time) *router.Refusal {
 	if q.Cost <= 1 {
 		return nil
 	}
@@ -237,7 +262,7 @@ func (q *TenantQuota) surcharge(st *state) *router.Refusal {
 		}
 	}
 	statuses := sp.statuses[:len(charged)]
-	allowed := q.runtime.quota.Take(time.Now(), q.Cost-1, charged, statuses)
+	allowed := q.runtime.quota.Take(now, q.Cost-1, charged, statuses)
 	var refusal *router.Refusal
 	if !allowed {
 		countQuotaRefusals(charged, statuses)
@@ -247,7 +272,7 @@ func (q *TenantQuota) surcharge(st *state) *router.Refusal {
 		// The list is made anew from all limits, as they are now.
 		all = appendLimits(sp.limits[:0], st.decision.Resolved, st.decision.Credential)
 		statuses = sp.statuses[:len(all)]
-		q.runtime.quota.Take(time.Now(), 0, all, statuses)
+		q.runtime.quota.Take(now, 0, all, statuses)
 		b := quota.AppendRateLimit(sp.text[:0], all, statuses)
 		rest := st.writer.values[1][st.ownLimits:]
 		st.ownLimits = int32(len(b)) //nolint:gosec // a header is no longer than that

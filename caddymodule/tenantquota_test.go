@@ -48,7 +48,8 @@ func chain(t *testing.T, h *Handler, target string, quotas ...*TenantQuota) *res
 }
 
 // TestTenantQuotaHandlers keeps the promises of tenant_quota: several count each for itself, tenants are apart, its slots
-// come back, cost charges the tenant's own limits all or none, and the headers tell of all.
+// come back, cost charges the tenant's own limits all or none, a refused request spends nothing anywhere, and the headers
+// tell of all.
 func TestTenantQuotaHandlers(t *testing.T) {
 	free := globex()
 	free.Tenant.Quotas, free.Environment.Quotas = registry.Quotas{MaxAPICallsPerDay: 10, MaxConcurrentRequests: 1}, registry.Quotas{}
@@ -64,7 +65,7 @@ func TestTenantQuotaHandlers(t *testing.T) {
 	if res := chain(t, h, "http://acme.app.test/", wide, narrow); res.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("status %d", res.StatusCode)
 	}
-	if res := chain(t, h, "http://acme.app.test/", wide); res.StatusCode != http.StatusOK || !strings.Contains(res.Header.Get("RateLimit"), `"wide-day";r=88;`) ||
+	if res := chain(t, h, "http://acme.app.test/", wide); res.StatusCode != http.StatusOK || !strings.Contains(res.Header.Get("RateLimit"), `"wide-day";r=91;`) ||
 		!strings.HasSuffix(res.Header.Get("RateLimit"), `"wide-concurrency";r=0`) {
 		t.Errorf("%d, %s", res.StatusCode, res.Header.Get("RateLimit"))
 	}
@@ -84,6 +85,11 @@ func TestTenantQuotaHandlers(t *testing.T) {
 	res = chain(t, h, "http://globex.app.test/", heavy)
 	if got := res.Header.Get("RateLimit"); res.StatusCode != http.StatusTooManyRequests || !strings.Contains(got, `"day";r=2;`) { // tenant's one, and none of the other five
 		t.Errorf("cost beyond the limit: %d, %s", res.StatusCode, got)
+	}
+	for _, want := range []string{`"day";r=2;`, `"day";r=1;`, `"day";r=0;`} { // three were left, and are still
+		if res := chain(t, h, "http://globex.app.test/"); res.StatusCode != http.StatusOK || !strings.Contains(res.Header.Get("RateLimit"), want) {
+			t.Errorf("after what was refused: %d, %s, want %s", res.StatusCode, res.Header.Get("RateLimit"), want)
+		}
 	}
 }
 

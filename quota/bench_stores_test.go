@@ -171,10 +171,14 @@ func (s *xsyncStore) Take(now time.Time, cost int64, limits []Limit, out []Statu
 	return true
 }
 
-func (s *mutexStore) Release([]Limit) {}
+func (s *mutexStore) Refund(time.Time, int64, []Limit) {}
+func (s *mutexStore) Release([]Limit)                  {}
 
-func (s *shardedStore) Release([]Limit) {}
+func (s *shardedStore) Refund(time.Time, int64, []Limit) {}
+func (s *shardedStore) Release([]Limit)                  {}
 
-func (s *xrateStore) Release([]Limit) {}
+func (s *xrateStore) Refund(time.Time, int64, []Limit) {}
+func (s *xrateStore) Release([]Limit)                  {}
 
-func (s *xsyncStore) Release([]Limit) {}
+func (s *xsyncStore) Refund(time.Time, int64, []Limit) {}
+func (s *xsyncStore) Release([]Limit)                  {}

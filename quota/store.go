@@ -29,6 +29,12 @@ type Store interface {
 	// times that stretch.
 	Take(now time.Time, cost int64, limits []Limit, out []Status) (allowed bool)
 
+	// Refund gives back what a Take that was allowed has spent from rates and allowances, for a request that is refused all
+	// the same, by a limit that was asked later. now, cost and limits are those of that Take; it may be called once for
+	// each. What cannot be given back without granting it twice is not: of a rate, what may have been refilled since then.
+	// Limits of concurrency are passed over (see Release), and so are shadow limits. Like Take it must not block.
+	Refund(now time.Time, cost int64, limits []Limit)
+
 	// Release gives back the slots that a Take with a cost of at least 1 took for the limits of concurrency among
 	// these, when the request has ended. It must be called exactly once for each such Take that was allowed, with the
 	// same Keys; a slot once taken is never given back by itself. Other limits are passed over.

@@ -71,7 +71,8 @@ func (s *modelStore) spend(now time.Time, cost int64, limits []Limit, out []Stat
 	return allowed
 }
 
-func (s *modelStore) Release([]Limit) {}
+func (s *modelStore) Refund(time.Time, int64, []Limit) {}
+func (s *modelStore) Release([]Limit)                  {}
 
 // testStore checks the contract of Store. newStore makes an empty store that lives by the given clock.
 func testStore(t *testing.T, newStore func(now func() time.Time) Store) {

@@ -87,6 +87,27 @@ func (l *Local) takeAll(now time.Time, cost int64, limits []Limit, out []Status,
 	return allowed
 }
 
+// Refund implements [Store].
+func (l *Local) Refund(now time.Time, cost int64, limits []Limit) {
+	if cost < 1 {
+		return
+	}
+	t := take{at: instantOf(now, l.epoch), day: dayOf(now), limits: limits}
+	for i := range limits {
+		var b bucket
+		switch limit := &limits[i]; {
+		case limit.Shadow:
+		case !limit.Rate.IsZero():
+			if b.cell = l.find(&limit.Key); b.cell != nil { // without one the bucket is full again
+				l.rollBackRate(limit, &b, t.at, cost)
+			}
+		case !limit.Allowance.IsZero() && t.leader(i) == i:
+			b.acct = l.ledger.open(limit, t.day)
+			l.ledger.rollBack(&b.charge, limits, i, t.day, cost)
+		}
+	}
+}
+
 // Release implements [Store].
 func (l *Local) Release(limits []Limit) {
 	for i := range limits {

@@ -233,12 +233,19 @@ func (s *Store) callFor(claims []claim, limits []quota.Limit) error {
 	}
 }
 
-// refund gives back what calls have taken before a later one was refused: leased limits to the lease, others to Redis.
+// refund gives back what calls have taken before a later one was refused: to the lease or, of what is not leased, to Redis.
+// Of an allowance Redis counts what it was asked for as used and what is on lease apart from that: it is told with the next
+// call that less is used, which is right also where Redis has not heard yet that it was spent from a lease.
 func (s *Store) refund(made []*claim, limits []quota.Limit) {
 	for _, d := range made {
 		d.taken = false
 		if d.k == kindConcurrent {
 			d.c.used.Add(-1)
+		}
+		if s.leased(d.k) && d.k.allowance() {
+			d.c.owed.Add(-d.need)
+			s.enqueue(d.c)
+			continue
 		}
 		if s.leased(d.k) {
 			d.c.unspend(d.need)

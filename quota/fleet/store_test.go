@@ -41,7 +41,7 @@ func TestContract(t *testing.T) {
 			url, config, nodes := start(t)
 			for _, mode := range []Mode{ModeLease, ModeExact} {
 				t.Run(string(mode), func(t *testing.T) {
-					quotatest.Run(t, quotatest.Options{New: func(t *testing.T) quota.Store {
+					quotatest.Run(t, quotatest.Options{Loose: mode == ModeLease, New: func(t *testing.T) quota.Store {
 						for _, s := range nodes {
 							s.Must(t, "FLUSHALL")
 						}
