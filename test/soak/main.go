@@ -59,7 +59,7 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("soak", flag.ContinueOnError)
 	f.SetOutput(messages)
-	f.DurationVar(&o.duration, "duration", time.Hour, "how long; growth only counts from 10m on")
+	f.DurationVar(&o.duration, "duration", time.Hour, "how long; growth only counts from 30m on")
 	f.Float64Var(&o.rate, "rate", 300, "requests a second, over all gateways")
 	f.DurationVar(&o.grace, "grace", 2*pollInterval+2*time.Second, "how long a change may take to hold on another gateway: two polls, and two seconds for a machine that is busy")
 	f.IntVar(&o.gateways, "gateways", 2, "how many gateways")

@@ -10,7 +10,7 @@ import (
 )
 
 // shortest is how long a run has to be for growth to count.
-const shortest = 10 * time.Minute
+const shortest = 30 * time.Minute
 
 // outcome is what a run was and what came of it.
 type outcome struct {

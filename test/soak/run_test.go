@@ -23,7 +23,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	o, err := parseOptions([]string{
-		"-duration", "12s", "-rate", "60", "-grace", "30s", "-gateway", harness.Binary(t), "-sqld", sqld.Binary(t), "-dir", dir,
+		"-duration", "7s", "-rate", "60", "-grace", "30s", "-gateway", harness.Binary(t), "-sqld", sqld.Binary(t), "-dir", dir,
 		"-o", filepath.Join(dir, "REPORT.md"),
 	}, io.Discard)
 	if err != nil {
