@@ -15,8 +15,17 @@ func TestGrowth(t *testing.T) {
 		live, other uint64
 		want        int
 	}{
-		{0, 0, 3200}, {mb, 0, 3175}, {4 * mb, 0, 3100}, {4 * mb, 4 * mb, 1550}, {8 * mb, 0, 1500}, {25 * mb, 0, 412}, {26 * mb, 0, 400},
-		{20 * mb, 20 * mb, 400}, {100 * mb, 0, 400}, {128 * mb, 0, 400}, {1 << 40, 0, 400},
+		{0, 0, 3200},
+		{mb, 0, 3175},
+		{4 * mb, 0, 3100},
+		{4 * mb, 4 * mb, 1550},
+		{8 * mb, 0, 1500},
+		{25 * mb, 0, 412},
+		{26 * mb, 0, 400},
+		{20 * mb, 20 * mb, 400},
+		{100 * mb, 0, 400},
+		{128 * mb, 0, 400},
+		{1 << 40, 0, 400},
 	} {
 		if got := growth(400, 128*mb, tt.live, tt.other); got != tt.want {
 			t.Errorf("with %d MB live and %d MB else: %d, want %d", tt.live/mb, tt.other/mb, got, tt.want)
