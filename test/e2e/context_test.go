@@ -144,6 +144,7 @@ func TestContextRotationUnderLoad(t *testing.T) {
 	hosts := map[string]string{"acme.app.test": acmeID, "globex.app.test": globexID}
 	names := []string{"acme.app.test", "globex.app.test"}
 	load := g.StartLoad(t, harness.Load{
+		Reloads: true,
 		Workers: 6, Every: 5 * time.Millisecond, AtMost: time.Minute,
 		Ask: func(n int) harness.Ask { return harness.Ask{Host: names[n%2]} },
 		Check: func(n int, answer harness.Answer) error {

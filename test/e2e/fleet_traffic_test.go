@@ -43,6 +43,7 @@ func send(t *testing.T, list gateways, request harness.Ask, perSecond float64, s
 		each := perSecond * shares[i]
 		workers := min(max(int(math.Ceil(each/25)), 2), 16)
 		s.loads = append(s.loads, g.StartLoad(t, harness.Load{
+			Reloads: true,
 			Workers: workers, Every: time.Duration(float64(workers) / each * float64(time.Second)), AtMost: 2 * time.Minute,
 			Ask: func(n int) harness.Ask {
 				s.note(i, n, func(a *ask) { a.sent = time.Now().UnixNano() })

@@ -45,6 +45,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 
 		load := g.StartLoad(t, harness.Load{
+			Reloads: true,
 			Workers: 8, Every: 2 * time.Millisecond,
 			Ask: func(n int) harness.Ask {
 				a := harness.Ask{Host: "acme.app.test"}

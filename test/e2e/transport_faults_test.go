@@ -127,7 +127,7 @@ func TestTransportReload(t *testing.T) {
 	site := "reverse_proxy " + u.address + " {\ntransport tenant\n}"
 	o := harness.Options{Tenants: fileBackend(t).directive(""), Site: site}
 	g := harness.Start(t, o)
-	load := g.StartLoad(t, harness.Load{Workers: 4, Ask: func(int) harness.Ask { return harness.Ask{Path: "/header"} }, Check: func(_ int, a harness.Answer) error {
+	load := g.StartLoad(t, harness.Load{Reloads: true, Workers: 4, Ask: func(int) harness.Ask { return harness.Ask{Path: "/header"} }, Check: func(_ int, a harness.Answer) error {
 		if a.Status != http.StatusOK {
 			return fmt.Errorf("status %d", a.Status)
 		}

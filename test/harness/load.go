@@ -2,11 +2,15 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,6 +29,10 @@ type Load struct {
 	Ask func(n int) Ask
 	// Check looks at an answer; its errors are reported.
 	Check func(n int, answer Answer) error
+	// Reloads says that the configuration is loaded anew meanwhile. A GET whose connection is cut before there is an answer is
+	// then sent once more, as browsers do (RFC 9110 §9.2.2): when Caddy hands over from one listening socket to the next, a
+	// connection that is opened in that moment may be reset, with these modules as without them.
+	Reloads bool
 }
 
 // Report is what a load saw.
@@ -33,6 +41,8 @@ type Report struct {
 	Statuses map[int]int
 	// Slowest is the longest that one request took.
 	Slowest time.Duration
+	// Again counts requests that were sent once more; see Load.Reloads.
+	Again int
 	// Failures counts requests without an answer and answers that Check did not like; Errors tells of the first ones.
 	Failures int
 	Errors   []string
@@ -44,6 +54,9 @@ func (r Report) String() string {
 	fmt.Fprintf(&b, "%d requests", r.Done)
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
 		fmt.Fprintf(&b, ", %d × %d", r.Statuses[status], status)
+	}
+	if r.Again > 0 {
+		fmt.Fprintf(&b, ", %d sent again", r.Again)
 	}
 	fmt.Fprintf(&b, ", %d failures, slowest %s", r.Failures, r.Slowest.Round(time.Millisecond))
 	for _, e := range r.Errors {
@@ -117,7 +130,12 @@ func (r *RunningLoad) work(ctx context.Context, g *Gateway, l Load) {
 		}
 		began := time.Now()
 		// A request that has begun is finished: only then can an answer that never came be told from our own impatience.
-		answer, err := Send(context.WithoutCancel(ctx), g.Client, g.Address, l.Ask(n))
+		ask := l.Ask(n)
+		answer, err := Send(context.WithoutCancel(ctx), g.Client, g.Address, ask)
+		if l.Reloads && (ask.Method == "" || ask.Method == http.MethodGet) && answer.Status == 0 && cut(err) {
+			r.sentAgain()
+			answer, err = Send(context.WithoutCancel(ctx), g.Client, g.Address, ask)
+		}
 		took := time.Since(began)
 		if err == nil && l.Check != nil {
 			err = l.Check(n, answer)
@@ -130,6 +148,15 @@ func (r *RunningLoad) work(ctx context.Context, g *Gateway, l Load) {
 			}
 		}
 	}
+}
+
+// cut reports whether an error is that of a connection which was closed before there was an answer.
+func cut(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+
+func (r *RunningLoad) sentAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Again++
 }
 
 func (r *RunningLoad) record(answer Answer, err error, took time.Duration) {
