@@ -145,7 +145,8 @@ func (b *bench) fill(ctx context.Context, gateway *process, n int) error {
 		at += max(1, int(l.Requests)-fillConnections) // the last ones may have had no answer
 	}
 	cached, err := cachedTenants(ctx, gateway.Admin)
-	if err == nil && cached < n-fillConnections {
+	// A cache of n is divided into shards, which do not fill alike: some of n tenants have no room where they belong.
+	if err == nil && cached < n-n/500-fillConnections {
 		err = fmt.Errorf("%s has %d tenants in its cache after %d were asked for", gateway.Name, cached, n)
 	}
 	return err
