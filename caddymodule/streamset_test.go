@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,13 +78,14 @@ func TestChangeBeforeTheStreamBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Host = "acme.app.test"
-	res, err := streamClient.Do(r)
-	if err != nil {
+	// The connection may be cut before the header is out.
+	if res, err := streamClient.Do(r); err == nil {
+		defer res.Body.Close()
+		if _, err := io.Copy(io.Discard, res.Body); err == nil {
+			t.Error("the response looks whole")
+		}
+	} else if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err == nil {
-		t.Error("the response looks whole")
 	}
 	w := <-returned
 	eventually(t, "no stream is open", func() bool { return openStreams(t) == 0 })

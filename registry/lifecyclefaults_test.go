@@ -13,9 +13,22 @@ import (
 	"github.com/tenantgate/tenantgate/test/sqld"
 )
 
+// lifecycleKeys seal what callLifecycle stores, where it comes so far.
+var lifecycleKeys = func() *Keyring {
+	key, err := NewSecretKey("k", strings.Repeat("5a", 32))
+	if err != nil {
+		panic(err)
+	}
+	ring, err := NewKeyring(key)
+	if err != nil {
+		panic(err)
+	}
+	return ring
+}()
+
 // callLifecycle is callAll for changes and lists.
 func callLifecycle(ctx context.Context, s *Store, each func(name string, call func() error)) {
-	s.keys = &Keyring{keys: []sealingKey{{id: "k"}}} // nothing gets so far that it is used
+	s.keys = lifecycleKeys
 	expires := time.Now().Add(time.Hour)
 	secret := KeySecret{Hash: strings.Repeat("a", 64)}
 	id := "0190a000-0000-7000-8000-000000000001"
