@@ -15,7 +15,7 @@ import (
 
 // lifecycleKeys seal what callLifecycle stores, where it comes so far.
 var lifecycleKeys = func() *Keyring {
-	key, err := NewSecretKey("k", strings.Repeat("5a", 32))
+	key, err := NewSecretKey("k", strings.Repeat("5a6b", 16))
 	if err != nil {
 		panic(err)
 	}
