@@ -23,15 +23,16 @@ var arrows = map[string][]string{
 	"domains":     {"registry"},
 	"adminapi":    {"router", "domains", "registry"},
 	"wire":        nil,
+	"forward":     {"wire"},
 	"internal":    nil,
-	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi", "wire", "internal"},
+	"caddymodule": {"router", "cache", "quota", "assertion", "domains", "registry", "adminapi", "forward", "wire", "internal"},
 	"":            {"caddymodule"},
 	"cmd":         {"", "internal"},
-	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire", "caddymodule"},
+	"test":        {"", "registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "forward", "wire", "caddymodule"},
 }
 
 // withoutCaddy are the packages that anyone can use in a program that has nothing to do with Caddy.
-var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "wire", "internal"}
+var withoutCaddy = []string{"registry", "quota", "router", "cache", "assertion", "domains", "adminapi", "forward", "wire", "internal"}
 
 type listedPackage struct {
 	ImportPath   string

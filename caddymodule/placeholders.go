@@ -46,6 +46,9 @@ func (st *state) placeholder(key string) (any, bool) {
 	st = st.last()
 	name, ok := strings.CutPrefix(key, placeholderPrefix)
 	if !ok {
+		if rest, ok := strings.CutPrefix(key, proxyPlaceholderPrefix); ok && st.forwarding != nil {
+			return st.forwarding.placeholder(rest)
+		}
 		return nil, false
 	}
 	if rest, ok := strings.CutPrefix(name, "error."); ok {

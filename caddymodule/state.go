@@ -41,6 +41,9 @@ type state struct {
 	values [defaultFacts + moreFacts]string
 	used   uint8
 
+	// forwarding is set by tenant_proxy; nil for what it leaves to reverse_proxy.
+	forwarding *forwarding
+
 	// slots says at which levels the request has taken a slot of a limit of concurrency; see level.
 	slots uint8
 	// logged says that this state is among the fields of the request's log line.

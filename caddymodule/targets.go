@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/tenantgate/tenantgate/registry"
 )
@@ -127,4 +129,22 @@ func (a *App) firstTarget(res *registry.Resolved) (scheme, address string) {
 		return "", ""
 	}
 	return p.scheme, p.addresses[0]
+}
+
+// targets returns the address that serves res, one of them at random where there are several, and the others in random
+// order; no scheme when there is none. It allocates only for several.
+func (a *App) targets(res *registry.Resolved) (scheme, address string, others []string) {
+	if len(res.Upstreams) == 1 && res.Upstreams[0].Pool == "" {
+		return res.Upstreams[0].Scheme, res.Upstreams[0].Address, nil
+	}
+	scheme, all, err := a.upstreams(res)
+	if err != nil {
+		return "", "", nil
+	}
+	if len(all) == 1 {
+		return scheme, all[0], nil
+	}
+	all = slices.Clone(all)
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return scheme, all[0], all[1:]
 }

@@ -132,10 +132,7 @@ func (t *Transport) handsOverAll() string {
 // address returns where the upstream of a request is, if it can be sent there as it is.
 func (t *Transport) address(r *http.Request) (string, bool) {
 	upstream, ok := reverseproxy.GetDialInfo(r.Context())
-	if !ok || upstream.Network != "tcp" {
-		return "", false
-	}
-	if t.ExpectContinueTimeout > 0 && httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
+	if !ok || upstream.Network != "tcp" || !t.sends(r) {
 		return "", false
 	}
 	if t.proxied {
@@ -144,6 +141,11 @@ func (t *Transport) address(r *http.Request) (string, bool) {
 		}
 	}
 	return upstream.Address, true
+}
+
+// sends reports whether the options allow a request to be sent as it is.
+func (t *Transport) sends(r *http.Request) bool {
+	return t.ExpectContinueTimeout <= 0 || !httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue")
 }
 
 // RoundTrip implements http.RoundTripper.

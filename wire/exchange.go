@@ -18,13 +18,11 @@ const maxInterim = 1000
 
 // exchange is a request and its response on a connection of their own, and one allocation with most of what is needed.
 type exchange struct {
-	t     *Transport
-	c     *conn
-	req   *http.Request
-	ctx   context.Context
-	trace *httptrace.ClientTrace
-	plan  plan
-	stop  func() bool // ends the watch over ctx; nil where ctx never ends
+	message
+	t    *Transport
+	c    *conn
+	ctx  context.Context
+	stop func() bool // ends the watch over ctx; nil where ctx never ends
 
 	gone      bool // nothing was sent: the connection was not idle any more
 	wrote     bool // at least one byte was sent
@@ -186,6 +184,9 @@ func (x *exchange) receive() error {
 
 // interim tells the caller about a response that is not the final one (RFC 9110 §15.2).
 func (x *exchange) interim(h *head) error {
+	if x.out != nil {
+		return x.out.Interim(h.code, h.fields)
+	}
 	if x.trace == nil {
 		return nil
 	}

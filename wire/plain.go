@@ -10,17 +10,7 @@ import (
 // plain says whether a request is one that this transport does itself.
 func plain(req *http.Request) bool {
 	u := req.URL
-	if !rawReads || u == nil || u.Scheme != "http" || u.Host == "" || u.Opaque != "" || req.Header == nil {
-		return false
-	}
-	if req.Method == http.MethodConnect {
-		return false
-	}
-	// A protocol switch takes the connection over.
-	if _, ok := req.Header["Upgrade"]; ok {
-		return false
-	}
-	if len(req.TransferEncoding) > 1 || len(req.TransferEncoding) == 1 && req.TransferEncoding[0] != "chunked" {
+	if u == nil || u.Scheme != "http" || u.Host == "" || req.Header == nil || !plainMessage(req) {
 		return false
 	}
 	if !hasBody(req) {
@@ -28,6 +18,18 @@ func plain(req *http.Request) bool {
 		return len(req.TransferEncoding) == 0 && (req.ContentLength == 0 || req.Body != nil)
 	}
 	return req.ContentLength > 0 || usuallyHasBody(req.Method)
+}
+
+// plainMessage says the same of what is sent, wherever it goes and whatever its body is.
+func plainMessage(req *http.Request) bool {
+	if !rawReads || req.URL.Opaque != "" || req.Method == http.MethodConnect {
+		return false
+	}
+	// A protocol switch takes the connection over.
+	if _, ok := req.Header["Upgrade"]; ok {
+		return false
+	}
+	return len(req.TransferEncoding) == 0 || len(req.TransferEncoding) == 1 && req.TransferEncoding[0] == "chunked"
 }
 
 // hasBody says whether there is a body to send, which may be empty.
@@ -56,12 +58,18 @@ func planOf(req *http.Request) plan {
 		body:  hasBody(req),
 		close: req.Close || httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close"),
 	}
+	p.measure(req)
+	return p
+}
+
+// measure finds out how long the body is, or whether a request without one may be sent twice.
+func (p *plan) measure(req *http.Request) {
 	if p.body {
 		p.length = req.ContentLength
 		if p.length <= 0 || len(req.TransferEncoding) > 0 {
 			p.length = -1
 		}
-		return p
+		return
 	}
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -71,7 +79,6 @@ func planOf(req *http.Request) plan {
 		_, b := req.Header["X-Idempotency-Key"]
 		p.replays = a || b
 	}
-	return p
 }
 
 // addressOf is the default of Options.Address.

@@ -13,10 +13,10 @@ import (
 
 const defaultUserAgent = "Go-http-client/1.1"
 
-// appendRequest appends the request's header, from the request line to the empty line. It refuses whatever would not
-// arrive as what it is: names, values and targets with line ends or spaces in them.
-func appendRequest(b []byte, req *http.Request, p *plan) ([]byte, error) {
-	method := req.Method
+// append appends the request's header, from the request line to the empty line. It refuses whatever would not arrive as
+// what it is: names, values and targets with line ends or spaces in them.
+func (m *message) append(b []byte) ([]byte, error) {
+	req, method := m.req, m.req.Method
 	if method == "" {
 		method = http.MethodGet
 	}
@@ -35,16 +35,10 @@ func appendRequest(b []byte, req *http.Request, p *plan) ([]byte, error) {
 		return b, err
 	}
 	b = append(append(b, host...), "\r\n"...)
-	if b, err = appendHeader(b, req.Header); err != nil {
+	if b, err = m.appendFields(b); err != nil {
 		return b, err
 	}
-	if _, ok := req.Header["User-Agent"]; !ok {
-		b = append(b, "User-Agent: "+defaultUserAgent+"\r\n"...)
-	}
-	if p.close && !httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
-		b = append(b, "Connection: close\r\n"...)
-	}
-	switch {
+	switch p := &m.plan; {
 	case p.length < 0:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 		if b, err = appendTrailerNames(b, req.Trailer); err != nil {
@@ -55,6 +49,27 @@ func appendRequest(b []byte, req *http.Request, p *plan) ([]byte, error) {
 		b = append(strconv.AppendInt(b, p.length, 10), "\r\n"...)
 	}
 	return append(b, "\r\n"...), nil
+}
+
+// appendFields appends the fields, except those that frame the message.
+func (m *message) appendFields(b []byte) ([]byte, error) {
+	var err error
+	if m.out != nil {
+		if b, err = m.out.AppendFields(b); err == nil && m.plan.close {
+			b = append(b, "Connection: close\r\n"...)
+		}
+		return b, err
+	}
+	if b, err = appendHeader(b, m.req.Header); err != nil {
+		return b, err
+	}
+	if _, ok := m.req.Header["User-Agent"]; !ok {
+		b = append(b, "User-Agent: "+defaultUserAgent+"\r\n"...)
+	}
+	if m.plan.close && !httpguts.HeaderValuesContainsToken(m.req.Header["Connection"], "close") {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return b, nil
 }
 
 // appendTarget appends path and query, as URL.RequestURI has them.
@@ -93,30 +108,17 @@ func hostOf(req *http.Request) (string, error) {
 
 // appendHeader appends the fields, except those that follow from the request itself.
 func appendHeader(b []byte, header http.Header) ([]byte, error) {
+	var err error
 	for name, values := range header {
-		switch name {
-		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
-			continue
-		case "User-Agent":
+		if name == "User-Agent" {
 			// An empty one means that none is to be sent.
 			if len(values) == 0 || values[0] == "" {
 				continue
 			}
 			values = values[:1]
 		}
-		if !isToken(name) {
-			return b, &Error{"writing the request", fmt.Errorf("%w %q", errFieldName, name)}
-		}
-		if !isCanonical(name) && framesMessage(http.CanonicalHeaderKey(name)) {
-			continue
-		}
-		for _, value := range values {
-			if !isValue(value) {
-				// The value may be a secret.
-				return b, &Error{"writing the request", fmt.Errorf("%w of %q", errFieldValue, name)}
-			}
-			b = append(append(b, name...), ": "...)
-			b = append(append(b, textproto.TrimString(value)...), "\r\n"...)
+		if b, err = AppendField(b, name, values); err != nil {
+			return b, err
 		}
 	}
 	return b, nil

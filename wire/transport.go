@@ -110,46 +110,55 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return t.handOver(req)
 	}
+	resp, taken, err := t.send(&message{req: req, plan: planOf(req), trace: httptrace.ContextClientTrace(req.Context())}, address)
+	if err != nil && !taken {
+		closeBody(req)
+	}
+	return resp, err
+}
+
+// message is a request as it is sent.
+type message struct {
+	req   *http.Request
+	plan  plan
+	trace *httptrace.ClientTrace
+	out   Outgoing // nil for RoundTrip: the header is the request's
+}
+
+// send sends a message to address. Taken says that the writer closes the request's body.
+func (t *Transport) send(m *message, address string) (resp *http.Response, taken bool, err error) {
 	buf := t.heads.Get().(*[]byte)
 	defer t.heads.Put(buf)
-	p := planOf(req)
-	p.close = p.close || t.options.DisableKeepAlives
-	head, err := appendRequest((*buf)[:0], req, &p)
+	m.plan.close = m.plan.close || t.options.DisableKeepAlives
+	head, err := m.append((*buf)[:0])
 	*buf = head
 	if err != nil {
-		closeBody(req)
-		return nil, err
+		return nil, false, err
 	}
-	ctx := req.Context()
-	trace := httptrace.ContextClientTrace(ctx)
+	ctx := m.req.Context()
 	for {
 		if ctx.Err() != nil {
-			closeBody(req)
-			return nil, context.Cause(ctx)
+			return nil, false, context.Cause(ctx)
 		}
 		c, err := t.connect(ctx, address)
 		if err != nil {
-			closeBody(req)
-			return nil, err
+			return nil, false, err
 		}
-		if trace != nil && trace.GotConn != nil {
-			trace.GotConn(httptrace.GotConnInfo{Conn: c.net, Reused: c.reused, WasIdle: c.reused})
+		if m.trace != nil && m.trace.GotConn != nil {
+			m.trace.GotConn(httptrace.GotConnInfo{Conn: c.net, Reused: c.reused, WasIdle: c.reused})
 		}
-		x := &exchange{t: t, c: c, req: req, ctx: ctx, trace: trace, plan: p}
+		x := &exchange{t: t, c: c, ctx: ctx, message: *m}
 		resp, err := x.do(head)
 		if err == nil {
-			return resp, nil
+			return resp, true, nil
 		}
 		if x.again() {
 			continue
 		}
-		if !x.bodyTaken {
-			closeBody(req)
-		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			err = context.Cause(ctx)
 		}
-		return nil, err
+		return nil, x.bodyTaken, err
 	}
 }
 

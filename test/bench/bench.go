@@ -191,7 +191,8 @@ const (
 	leanTransport = " {\n\t\ttransport tenant\n\t}\n"
 	// proxySingle forwards to the tenant's only upstream.
 	proxySingle = identify + "\treverse_proxy {tenant.upstream}\n"
-	// proxyLean does the same with transport tenant.
+	// proxyOwn does the same with tenant_proxy, proxyLean with transport tenant.
+	proxyOwn  = identify + "\ttenant_proxy\n"
 	proxyLean = identify + "\treverse_proxy {tenant.upstream}" + leanTransport
 	// proxyDynamic forwards to any of the tenant's upstreams.
 	proxyDynamic = identify + "\treverse_proxy {\n\t\tdynamic tenant\n\t}\n"

@@ -1,0 +1,26 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("tenant_proxy", parseTenantProxy)
+	httpcaddyfile.RegisterDirectiveOrder("tenant_proxy", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// parseTenantProxy parses the directive tenant_proxy. Syntax:
+//
+//	tenant_proxy [<matcher>] [<upstreams...>] {
+//		<the options of reverse_proxy>
+//	}
+//
+// The upstreams are for requests without a tenant, and tenants without one.
+func parseTenantProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := new(TenantProxy)
+	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return p, p.FinalizeUnmarshalCaddyfile(h)
+}
