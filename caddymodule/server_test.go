@@ -25,6 +25,8 @@ type server struct {
 	dir  string // Caddy's data directory, and where the configuration puts its files
 	port string
 	log  string // path of the log file
+	// global is what the configuration has besides, in its global options.
+	global string
 }
 
 // client keeps no connection open, because a reload closes those that are idle.
@@ -65,8 +67,8 @@ func freePort(tb testing.TB) string {
 // config returns the JSON of a Caddyfile with the given content of tenants and of the one site.
 func (s *server) config(tenants, site string) []byte {
 	s.tb.Helper()
-	text := fmt.Sprintf("{\nadmin off\nauto_https off\npersist_config off\nlog {\noutput file %s {\nmode 0600\n}\nlevel DEBUG\n}\ntenants {\n%s\n}\n}\nhttp://:%s {\nbind 127.0.0.1\nlog\n%s\n}\n",
-		s.log, tenants, s.port, site)
+	text := fmt.Sprintf("{\nadmin off\nauto_https off\npersist_config off\nlog {\noutput file %s {\nmode 0600\n}\nlevel DEBUG\n}\n%s\ntenants {\n%s\n}\n}\nhttp://:%s {\nbind 127.0.0.1\nlog\n%s\n}\n",
+		s.log, s.global, tenants, s.port, site)
 	out, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		s.tb.Fatal(err)

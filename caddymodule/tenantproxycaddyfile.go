@@ -16,7 +16,8 @@ func init() {
 //		<the options of reverse_proxy>
 //	}
 //
-// The upstreams are for requests without a tenant, and tenants without one.
+// The upstreams are for requests without a tenant, and for tenants without an upstream. A `transport http` without options is
+// what Caddy leaves out of its configuration, and so does not keep away from `transport tenant`.
 func parseTenantProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(TenantProxy)
 	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {

@@ -36,38 +36,47 @@ func (f *Forwarder) respond(x *Exchange, resp *http.Response) error {
 	return passTrailers(x.Writer, resp, announced)
 }
 
-// copyBody passes a response's body on: as it comes where it is a stream, or of unknown length, and so may be one.
+// copyBody passes a response's body on: what may be a stream as it comes, as soon as there is nothing more to pass on.
 func (f *Forwarder) copyBody(w http.ResponseWriter, resp *http.Response) error {
-	var flush func() error
+	flush := func() error { return nil }
 	if streams(resp) {
-		flush = http.NewResponseController(w).Flush
-		// The client is to have the header though nothing may follow for long. Who cannot flush does it in its own time.
-		_ = flush()
+		flush = flusher(w)
+		if b, ok := resp.Body.(interface{ Buffered() int }); !ok || b.Buffered() == 0 {
+			// The client is to have the header though nothing may follow for long.
+			if err := flush(); err != nil {
+				return err
+			}
+		}
 	}
 	buf := f.buffers.Get().(*[]byte)
 	defer f.buffers.Put(buf)
 	for {
 		n, err := resp.Body.Read(*buf)
 		if n > 0 {
-			m, err := w.Write((*buf)[:n])
-			if err == nil && m != n {
-				err = io.ErrShortWrite
-			}
-			if err == nil && flush != nil {
-				if err = flush(); errors.Is(err, http.ErrNotSupported) {
-					err = nil
-				}
-			}
-			if err != nil {
+			if _, err := w.Write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errWriting, err)
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return nil
+			return nil // and the server flushes
 		}
 		if err != nil {
 			return err
 		}
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// flusher returns what sends everything that was written. A writer that cannot do it does so in its own time.
+func flusher(w http.ResponseWriter) func() error {
+	flush := http.NewResponseController(w).Flush
+	return func() error {
+		if err := flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return fmt.Errorf("%w: %w", errWriting, err)
+		}
+		return nil
 	}
 }
 
@@ -87,8 +96,8 @@ func passTrailers(w http.ResponseWriter, resp *http.Response, announced int) err
 		return nil
 	}
 	// A short body would be sent with its length, and have none.
-	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", errWriting, err)
+	if err := flusher(w)(); err != nil {
+		return err
 	}
 	h := w.Header()
 	if len(resp.Trailer) == announced {

@@ -48,6 +48,15 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
+// Buffered returns how many bytes of what the server has sent have been received and not been read. If there are none, the
+// next Read waits. Response bodies have this method, for proxies that decide when to flush.
+func (b *responseBody) Buffered() int {
+	if b.err != nil || b.x.over.Load() {
+		return 0
+	}
+	return len(b.x.c.buffered())
+}
+
 // finish remembers how the body ended, and ends the exchange.
 func (b *responseBody) finish(err error) {
 	if errors.Is(err, io.EOF) {

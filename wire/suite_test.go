@@ -33,7 +33,7 @@ type candidate struct {
 	make     func(limits) (rt http.RoundTripper, closeIdle func())
 }
 
-// candidates are the standard transport, and this one without anybody to hand requests to.
+// candidates are the standard transport, and this one without anybody to hand requests to, as a client and as a proxy uses it.
 var candidates = []candidate{
 	{"net_http", true, func(l limits) (http.RoundTripper, func()) {
 		t := &http.Transport{
@@ -47,6 +47,12 @@ var candidates = []candidate{
 			ResponseHeaderTimeout: l.header, MaxResponseHeaderBytes: l.size, DisableKeepAlives: !l.keepAlive,
 		})
 		return t, t.Close
+	}},
+	{"send", false, func(l limits) (http.RoundTripper, func()) {
+		t := wire.New(wire.Options{
+			ResponseHeaderTimeout: l.header, MaxResponseHeaderBytes: l.size, DisableKeepAlives: !l.keepAlive,
+		})
+		return sender{t}, t.Close
 	}},
 }
 
