@@ -138,7 +138,7 @@ func (p *TenantProxy) forward(w http.ResponseWriter, r *http.Request, st *state,
 	case err == nil:
 		return nil
 	case x.exchange.Begun:
-		p.abort(w, err)
+		p.abort(w, st, err)
 	case errors.Is(err, context.Canceled):
 		w.WriteHeader(statusClientClosed) // the client went away, or what it sent was broken: nobody else is to blame
 		return nil
@@ -155,12 +155,13 @@ func isDialError(err error) bool {
 }
 
 // abort ends a response that has begun so that nobody takes it for whole.
-func (p *TenantProxy) abort(w http.ResponseWriter, err error) {
+func (p *TenantProxy) abort(w http.ResponseWriter, st *state, err error) {
 	level := slog.LevelWarn
 	if forward.IsClientError(err) || errors.Is(err, context.Canceled) {
 		level = slog.LevelDebug
 	}
-	p.logger.Log(context.Background(), level, "aborting with incomplete response", "error", err)
+	p.logger.Log(context.Background(), level, "aborting with incomplete response", "error", err,
+		"upstream", st.forwarding.address, "tenant", st.tenantID(), "environment", st.environmentID())
 	_ = http.NewResponseController(w).Flush() // what there is; the client sees that the rest is missing
 	panic(http.ErrAbortHandler)
 }

@@ -16,13 +16,13 @@ type errCount int64
 func (e errCount) Error() string { return fmt.Sprintf("%d are under way", int64(e)) }
 
 // An upstream that dies in the middle of a response is not taken for one that has finished, and one that nobody listens for
-// gives 502, with both transports.
+// gives 502, with all of them.
 func testTransportUpstreamDies(t *testing.T, g *harness.Gateway) {
 	for _, by := range transports {
 		if got := sendBy(t, g, "GET", by+"/die", nil, nil); got.err == nil {
 			t.Errorf("%s: half a response is taken for a whole one: %q", by, got.body)
 		}
-		if got := sendBy(t, g, "GET", "/dead"+by, nil, nil); got.err != nil || got.status != http.StatusBadGateway {
+		if got := sendBy(t, g, "GET", by+"/header", nil, ofInitech); got.err != nil || got.status != http.StatusBadGateway {
 			t.Errorf("%s: %+v", by, got)
 		}
 	}
@@ -51,6 +51,9 @@ func testTransportAmbiguous(t *testing.T, g *harness.Gateway) {
 	for path := range ambiguous {
 		if got := sendBy(t, g, "GET", "/lean"+path, nil, ofGlobex); got.err != nil || got.status != http.StatusBadGateway || got.body != "" {
 			t.Errorf("%s: %+v", path, got)
+		}
+		if got := sendBy(t, g, "GET", "/own"+path, nil, ofGlobex); got.err != nil || got.status != http.StatusBadGateway || got.body != "" {
+			t.Errorf("tenant_proxy, %s: %+v", path, got)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/tenantgate/tenantgate/test/harness"
 )
 
-// transports are the paths under which the gateway of [startTransports] sends with each transport.
-var transports = []string{"/lean", "/standard"}
+// transports are the paths under which the gateway of [startTransports] sends with each transport, and with tenant_proxy.
+var transports = []string{"/lean", "/own", "/standard"}
 
 // leanUpstream answers by path, and counts what is under way and its connections.
 type leanUpstream struct {
@@ -135,11 +135,12 @@ func startRawUpstream(t *testing.T, answers map[string]string) string {
 }
 
 // startTransports starts a gateway that sends with transport tenant below /lean and with the standard one below /standard:
-// acme to the first upstream, globex to the second. Below /hurried transport tenant waits 100 ms for a header, and below
-// /dead nobody listens.
+// and with tenant_proxy below /own: acme to the first upstream, globex to the second, and initech to one where nobody listens.
+// Below /hurried transport tenant waits 100 ms for a header.
 func startTransports(t *testing.T, first, second string) *harness.Gateway {
 	t.Helper()
 	b := fileBackend(t)
+	dead := harness.FreeAddress(t)
 	env := func(id, upstream string) []environment {
 		return []environment{{
 			ID: id, Slug: "production", Name: "Production", Type: "production", IsDefault: true, Upstreams: []string{upstream},
@@ -150,9 +151,9 @@ func startTransports(t *testing.T, first, second string) *harness.Gateway {
 		Tenants: []tenant{
 			{ID: acmeID, Slug: "acme", Name: "Acme Corp", Plan: "pro", Environments: env(acmeProdID, first)},
 			{ID: globexID, Slug: "globex", Name: "Globex", Plan: "pro", Environments: env(globexProd, second)},
+			{ID: "0190a000-0000-7000-8000-000000000003", Slug: "initech", Name: "Initech", Plan: "pro", Environments: env("0190a000-0000-7000-8000-000000000031", dead)},
 		},
 	})
-	dead := harness.FreeAddress(t)
 	g := harness.Start(t, harness.Options{
 		Tenants: b.directive(""),
 		Env:     b.env(),
@@ -162,6 +163,13 @@ func startTransports(t *testing.T, first, second string) *harness.Gateway {
 	handle_path /lean/* {
 		reverse_proxy {
 			dynamic tenant
+			transport tenant {
+				max_response_header 64KiB
+			}
+		}
+	}
+	handle_path /own/* {
+		tenant_proxy {
 			transport tenant {
 				max_response_header 64KiB
 			}
@@ -179,14 +187,6 @@ func startTransports(t *testing.T, first, second string) *harness.Gateway {
 				response_header_timeout 100ms
 			}
 		}
-	}
-	handle /dead/lean {
-		reverse_proxy ` + dead + ` {
-			transport tenant
-		}
-	}
-	handle /dead/standard {
-		reverse_proxy ` + dead + `
 	}
 	respond 404`,
 	})
@@ -229,3 +229,6 @@ func sendBy(t *testing.T, g *harness.Gateway, method, path string, body io.Reade
 
 // ofGlobex makes a request one for globex.
 func ofGlobex(r *http.Request) { r.Host = "globex.app.test" }
+
+// ofInitech makes a request the tenant's at whose upstream nobody listens.
+func ofInitech(r *http.Request) { r.Host = "initech.app.test" }
