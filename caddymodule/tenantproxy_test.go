@@ -157,7 +157,7 @@ func TestTenantProxyClientGone(t *testing.T) {
 	s := newServer(t)
 	s.mustLoad(s.fileRegistry(tenantsWith(t, map[string][]string{"acme": {strings.TrimPrefix(up.URL, "http://")}})),
 		"tenant {\nidentify subdomain {tenant}.app.test\n}\ntenant_proxy\n")
-	c, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", "127.0.0.1:"+s.port)
 	if err != nil {
 		t.Fatal(err)
 	}

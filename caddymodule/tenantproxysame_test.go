@@ -95,7 +95,7 @@ func sorted(h http.Header) string {
 // without what changes by itself. A response whose length the proxy does not know may have one or not.
 func (s *server) raw(method, request string, sized bool) string {
 	s.tb.Helper()
-	c, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+	c, err := new(net.Dialer).DialContext(s.tb.Context(), "tcp", "127.0.0.1:"+s.port)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func (s *server) raw(method, request string, sized bool) string {
 	in := bufio.NewReader(c)
 	var out bytes.Buffer
 	for {
-		res, err := http.ReadResponse(in, &http.Request{Method: method})
+		res, err := http.ReadResponse(in, &http.Request{Method: method}) //nolint:bodyclose // read to its end
 		if err != nil {
 			fmt.Fprintf(&out, "no response: %v", err)
 			return out.String()
@@ -255,8 +255,10 @@ func TestTenantProxyIsReverseProxy(t *testing.T) {
 
 // randomRequest makes a request of fields that matter to a proxy, some of them twice.
 func randomRequest() string {
-	names := []string{"Connection", "connection", "Via", "TE", "X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto", "User-Agent", "X-A", "X-B",
-		"Keep-Alive", "Early-Data", "Forwarded", "Accept-Encoding", "Proxy-Connection", "X-Tenant-Plan", "Cookie", "Origin", "Cache-Control"}
+	names := []string{
+		"Connection", "connection", "Via", "TE", "X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto", "User-Agent", "X-A", "X-B",
+		"Keep-Alive", "Early-Data", "Forwarded", "Accept-Encoding", "Proxy-Connection", "X-Tenant-Plan", "Cookie", "Origin", "Cache-Control",
+	}
 	values := []string{"", "x", "X-A", "x-b, keep-alive", "close", "keep-alive", "trailers", "Via, Cookie", "192.0.2.1", "192.0.2.1, 192.0.2.2", "https", "a.test", ",", " , X-A,,"}
 	var b strings.Builder
 	b.WriteString("GET %s/r HTTP/1.1\r\nHost: acme.app.test\r\n")

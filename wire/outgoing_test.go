@@ -91,7 +91,7 @@ func TestSendFields(t *testing.T) {
 	r := s.newRequest(t.Context(), http.MethodPost, "/path?q=1", strings.NewReader("body"))
 	r.URL.Host, r.Host = "192.0.2.1:1", "acme.example.com"
 	r.Header = http.Header{"Connection": {"close"}, "X-Own": {"not sent"}}
-	resp, err := rt.Send(r, s.address, fields{
+	resp, err := rt.Send(r, s.address, fields{ //nolint:bodyclose // there is none
 		"X-Given": {"a", " b "}, "Host": {"other"}, "Content-Length": {"1"}, "transfer-encoding": {"chunked"}, "Trailer": {"X"}, "connection": {"close"},
 	})
 	if err != nil || resp.StatusCode != http.StatusNoContent {
@@ -104,7 +104,7 @@ func TestSendFields(t *testing.T) {
 	}
 	for name, values := range map[string][]string{"X-Bad": {"secret\r\nX-Tenant-Id: other"}, "X Bad": {"secret"}, "": {"secret"}, "X-Nul": {"secret\x00"}} {
 		body := newBlocked("")
-		_, err := rt.Send(s.newRequest(t.Context(), http.MethodPost, "/", body), s.address, fields{name: values})
+		_, err := rt.Send(s.newRequest(t.Context(), http.MethodPost, "/", body), s.address, fields{name: values}) //nolint:bodyclose // there is none
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -130,11 +130,11 @@ func TestSendElsewhere(t *testing.T) {
 	body.free()
 	r := s.newRequest(t.Context(), http.MethodPut, "/", body)
 	r.ContentLength = int64(len("whole"))
-	r.Trailer = http.Header{"X-Sum": {"sum"}} // within HTTP/2 a body of known length can have trailers
-	if _, err := rt.Send(r, dead, fields{}); err == nil || body.closed.Load() {
+	r.Trailer = http.Header{"X-Sum": {"sum"}}                                   // within HTTP/2 a body of known length can have trailers
+	if _, err := rt.Send(r, dead, fields{}); err == nil || body.closed.Load() { //nolint:bodyclose // there is none
 		t.Fatalf("%v, closed: %t", err, body.closed.Load())
 	}
-	if resp, err := rt.Send(r, s.address, fields{}); err != nil || resp.StatusCode != http.StatusNoContent {
+	if resp, err := rt.Send(r, s.address, fields{}); err != nil || resp.StatusCode != http.StatusNoContent { //nolint:bodyclose // there is none
 		t.Error(resp, err)
 	}
 }
