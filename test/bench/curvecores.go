@@ -83,7 +83,7 @@ func (b *bench) coresGroup(ctx context.Context, n int, cores layout) ([]candidat
 	if err != nil {
 		return nil, nil, err
 	}
-	lean, err := peerConfig{}.render("gateway-transport.Caddyfile")
+	own, err := peerConfig{}.render("gateway-proxy.Caddyfile")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +98,7 @@ func (b *bench) coresGroup(ctx context.Context, n int, cores layout) ([]candidat
 	}{
 		{true, "plain `reverse_proxy`", "", "\treverse_proxy " + upstream + "\n", nil},
 		{true, "**gateway**", gatewayOptions(url, cacheSize), proxySingle, nil},
-		{b.tools.Lean, "**gateway**, `transport tenant`", gatewayOptions(url, cacheSize), lean, nil},
+		{b.tools.Lean, "**gateway**, `tenant_proxy`", gatewayOptions(url, cacheSize), own, nil},
 		{b.tools.Nginx != "", "nginx, `limit_req`", "", "", b.nginx},
 		{b.tools.HAProxy != "", "HAProxy, stick table", "", "", b.haproxy},
 	} {

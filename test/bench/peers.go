@@ -31,13 +31,24 @@ type budget struct {
 	AtLeast     float64
 }
 
-// budgets are those of scenario peers. The first two are at equal memory settings and with the same transport: what the
-// gateway costs. The others are what a user gets by taking the gateway instead of a Caddy without plugins.
+// budgets are those of scenario peers. The first three are at equal memory settings: what the gateway costs, forwarding by
+// itself, against the same proxy without it, with the same transport and the standard one. The others are what a user gets by
+// taking the gateway instead of a Caddy without plugins.
 var budgets = []budget{
-	{"gateway", "plain", 0.97},
-	{"gateway-transport", "plain-transport", 0.97},
-	{"shipped-transport", "stock", 1.5},
-	{"shipped-transport", "stock-forward-auth", 4},
+	{"gateway-proxy", "plain-transport", 0.97},
+	{"gateway-proxy", "plain", 0.97},
+	{"gateway-proxy-jwt", "plain-transport", 0.97},
+	{"shipped-proxy", "stock", 1.5},
+	{"shipped-proxy", "stock-forward-auth", 4},
+}
+
+// shown are ratios without a budget: with reverse_proxy behind the gateway, which copies its headers several times.
+var shown = []budget{
+	{Over: "gateway", Under: "plain"},
+	{Over: "gateway-transport", Under: "plain-transport"},
+	{Over: "headers", Under: "plain"},
+	{Over: "plain-transport", Under: "plain"},
+	{Over: "shipped-transport", Under: "stock"},
 }
 
 // comparePeers compares the gateway with what people use instead.
@@ -81,11 +92,24 @@ func comparePeers(ctx context.Context, b *bench) error {
 	for _, want := range budgets {
 		b.report.compareKeys(candidates, samples, index, want)
 	}
+	for _, pair := range shown {
+		b.report.show(candidates, samples, index, pair)
+	}
 	b.report.conditions(candidates, samples, len(b.cores.Proxy))
 	for i, p := range peers {
 		b.results.Peers = append(b.results.Peers, bar{plainText(p.Name), p.Ours, ratioTo(samples[i], samples[0])})
 	}
 	return nil
+}
+
+// show prints a ratio of two peers, if both are there.
+func (r *report) show(candidates []candidate, samples [][]sample, index map[string]int, pair budget) {
+	over, hasOver := index[pair.Over]
+	under, hasUnder := index[pair.Under]
+	if hasOver && hasUnder {
+		ratio := ratioTo(samples[over], samples[under])
+		r.printf("- %s ÷ %s: median %.3f (%s)\n", candidates[over].Name, candidates[under].Name, ratio.Median, spread(ratio))
+	}
 }
 
 // compareKeys prints a ratio of two peers, and whether it is within its budget. What was not measured is not met.
@@ -119,9 +143,10 @@ func (b *bench) peers(ctx context.Context, url string, facts []tenantFacts) ([]p
 		return nil, err
 	}
 	config := peerConfig{Upstream: b.upstream(), Auth: auth, Key: key, Tenants: facts}
-	forward, jwt, lean, plainLean := "", "", "", ""
+	forward, jwt, lean, plainLean, own, ownJWT := "", "", "", "", "", ""
 	for name, text := range map[string]*string{
 		"forward-auth.Caddyfile": &forward, "gateway-jwt.Caddyfile": &jwt,
+		"gateway-proxy.Caddyfile": &own, "gateway-proxy-jwt.Caddyfile": &ownJWT,
 		"gateway-transport.Caddyfile": &lean, "plain-transport.Caddyfile": &plainLean,
 	} {
 		if *text, err = config.render(name); err != nil {
@@ -157,11 +182,17 @@ func (b *bench) peers(ctx context.Context, url string, facts []tenantFacts) ([]p
 		caddy("plain-transport", "", "", plainLean, equal))
 	add(t.Lean, peer{Key: "gateway-transport", Name: "**gateway**, `transport tenant`", Ours: true, Identifies: true},
 		caddy("gateway-transport", "", global, lean, equal))
+	add(t.Lean, peer{Key: "gateway-proxy", Name: "**gateway**, `tenant_proxy`", Ours: true, Identifies: true},
+		caddy("gateway-proxy", "", global, own, equal))
+	add(t.Lean, peer{Key: "gateway-proxy-jwt", Name: "**gateway**, `tenant_proxy`, with JWT", Ours: true, Identifies: true, Tokens: tokens},
+		caddy("gateway-proxy-jwt", "", global, ownJWT, equal))
 	add(true, peer{Key: "forward-auth", Name: "`forward_auth`", Identifies: true}, caddy("forward-auth", "", "", forward, equal))
 	add(true, peer{Key: "shipped", Name: "**gateway**, as shipped", Ours: true, Identifies: true},
 		caddy("shipped", "", global, proxySingle, nil))
 	add(t.Lean, peer{Key: "shipped-transport", Name: "**gateway**, `transport tenant`, as shipped", Ours: true, Identifies: true},
 		caddy("shipped-transport", "", global, lean, nil))
+	add(t.Lean, peer{Key: "shipped-proxy", Name: "**gateway**, `tenant_proxy`, as shipped", Ours: true, Identifies: true},
+		caddy("shipped-proxy", "", global, own, nil))
 	add(t.Stock != "", peer{Key: "stock", Name: "stock Caddy, `reverse_proxy`"}, caddy("stock", t.Stock, "", plain, nil))
 	add(t.Stock != "", peer{Key: "stock-forward-auth", Name: "stock Caddy, `forward_auth`", Identifies: true},
 		caddy("stock-forward-auth", t.Stock, "", forward, nil))

@@ -18,14 +18,14 @@ const nginxModules = "/usr/lib/nginx/modules"
 // luaRedis is Debian's Redis client for nginx with Lua.
 const luaRedis = "/usr/share/lua/5.1/nginx/redis.lua"
 
-// leanModule is the module of `transport tenant`.
-const leanModule = "http.reverse_proxy.transport.tenant"
+// leanModule is the module of `tenant_proxy`; a gateway that has it has `transport tenant`, too.
+const leanModule = "http.handlers.tenant_proxy"
 
 // tools are the programs that take part besides the gateway. What is not there is left out, and the report says so.
 type tools struct {
 	// Stock is a Caddy without plugins, Nginx, HAProxy and Redis are programs; each is empty when there is none.
 	Stock, Nginx, HAProxy, Redis string
-	// Lua tells whether nginx has Lua with a Redis client, Lean whether the gateway has `transport tenant`.
+	// Lua tells whether nginx has Lua with a Redis client, Lean whether the gateway has `tenant_proxy`.
 	Lua, Lean bool
 	// Versions says what each is.
 	Versions []string
@@ -83,7 +83,7 @@ func (t tools) missing() []string {
 		{t.Nginx != "", "nginx"},
 		{t.HAProxy != "", "HAProxy"},
 		{t.Lua, "nginx with Lua and Redis"},
-		{t.Lean, "`transport tenant` (the gateway has no such module)"},
+		{t.Lean, "`transport tenant` and `tenant_proxy` (the gateway has no such modules)"},
 	} {
 		if !tool.here {
 			names = append(names, tool.name)
