@@ -7,7 +7,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("tenant_proxy", parseTenantProxy)
-	httpcaddyfile.RegisterDirectiveOrder("tenant_proxy", httpcaddyfile.Before, "reverse_proxy")
+	// After reverse_proxy, which is for some paths where there are both, as those that are exempt.
+	httpcaddyfile.RegisterDirectiveOrder("tenant_proxy", httpcaddyfile.After, "reverse_proxy")
 }
 
 // parseTenantProxy parses the directive tenant_proxy. Syntax:

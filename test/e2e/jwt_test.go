@@ -172,11 +172,12 @@ func (p *provider) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = w.Write(document)
 	})}
-	go func() { _ = p.server.Serve(ln) }() // until it is stopped
+	p.server = server
+	go func() { _ = server.Serve(ln) }() // until it is stopped
 }
 
 func (p *provider) stop(t *testing.T) {
