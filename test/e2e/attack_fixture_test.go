@@ -148,8 +148,17 @@ func witnessTenants(w *witness) document {
 	return someTenants(upstreams{production: up, dev: up, globex: up})
 }
 
-// startAttacked starts a gateway in front of a witness; site is the body of its directive tenant.
+// proxies are the two ways to the tenants' upstreams.
+var proxies = map[string]string{"tenant_proxy": "tenant_proxy", "reverse_proxy": "reverse_proxy {\ndynamic tenant\n}"}
+
+// startAttacked starts a gateway that forwards with tenant_proxy to a witness; site is the body of its directive tenant.
 func startAttacked(t *testing.T, site string, change func(*document)) (*harness.Gateway, *witness, backend) {
+	t.Helper()
+	return startAttackedBehind(t, proxies["tenant_proxy"], site, change)
+}
+
+// startAttackedBehind is startAttacked with one of the proxies.
+func startAttackedBehind(t *testing.T, proxy, site string, change func(*document)) (*harness.Gateway, *witness, backend) {
 	t.Helper()
 	w, b := startWitness(t), fileBackend(t)
 	d := witnessTenants(w)
@@ -159,7 +168,7 @@ func startAttacked(t *testing.T, site string, change func(*document)) (*harness.
 	b.load(t, d)
 	g := harness.Start(t, harness.Options{
 		Tenants: b.directive(""), Global: "servers {\nprotocols h1 h2c\n}",
-		Site: "tenant {\n" + site + "\n}\nreverse_proxy {\ndynamic tenant\n}",
+		Site: "tenant {\n" + site + "\n}\n" + proxy,
 	})
 	return g, w, b
 }

@@ -83,7 +83,16 @@ func sendFields(t *testing.T, address string, fields, trailers [][2]string) (sta
 // of :authority, and the upstream sees of the gateway's headers what the gateway says.
 func TestAttackHTTP2Fields(t *testing.T) {
 	t.Parallel()
-	g, w, _ := startAttacked(t, "identify subdomain {tenant}.app.test\nexempt /open", nil)
+	for name, proxy := range proxies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHTTP2Fields(t, proxy)
+		})
+	}
+}
+
+func testHTTP2Fields(t *testing.T, proxy string) {
+	g, w, _ := startAttackedBehind(t, proxy, "identify subdomain {tenant}.app.test\nexempt /open", nil)
 	base := [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "acme.app.test"}, {":path", "/"}}
 	with := func(more ...[2]string) [][2]string { return append(append([][2]string(nil), base...), more...) }
 	instead := func(name, value string) [][2]string {

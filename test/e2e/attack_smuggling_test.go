@@ -66,7 +66,16 @@ func smugglers() map[string]string {
 // upstream's connections is that tenant's own.
 func TestAttackRequestSmuggling(t *testing.T) {
 	t.Parallel()
-	g, w, _ := startAttacked(t, "identify subdomain {tenant}.app.test", nil)
+	for name, proxy := range proxies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testRequestSmuggling(t, proxy)
+		})
+	}
+}
+
+func testRequestSmuggling(t *testing.T, proxy string) {
+	g, w, _ := startAttackedBehind(t, proxy, "identify subdomain {tenant}.app.test", nil)
 	for name, sent := range smugglers() {
 		answers, err := pipeline(t.Context(), g.Address, sent)
 		if err != nil {
@@ -130,7 +139,7 @@ func TestAttackUpgradeToHTTP2(t *testing.T) {
 	b.load(t, someTenants(upstreams{production: up, dev: up, globex: up}))
 	g := harness.Start(t, harness.Options{
 		Tenants: b.directive(""),
-		Site:    "tenant {\nidentify subdomain {tenant}.app.test\nexempt /open\n}\nhandle /open {\nreverse_proxy " + address + "\n}\nreverse_proxy {\ndynamic tenant\n}",
+		Site:    "tenant {\nidentify subdomain {tenant}.app.test\nexempt /open\n}\nhandle /open {\nreverse_proxy " + address + "\n}\ntenant_proxy",
 	})
 	for _, path := range []string{"/", "/open"} {
 		for _, upgrade := range []string{

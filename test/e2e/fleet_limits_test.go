@@ -78,7 +78,7 @@ func fleetOfLimits(t *testing.T, server *redis.Server, mode string) gateways {
 	b := fileBackend(t)
 	b.load(t, d)
 	return startFleet(t, b, server.URL(), "mode "+mode+"\ntimeout 5s", harness.Options{
-		Site: "tenant {\nidentify subdomain {tenant}.app.test\n}\n" + routes.String() + "reverse_proxy {\ndynamic tenant\n}\n", Plain: true,
+		Site: "tenant {\nidentify subdomain {tenant}.app.test\n}\n" + routes.String() + "tenant_proxy\n", Plain: true,
 	})
 }
 

@@ -42,9 +42,11 @@ func TestTenantsAreKeptApart(t *testing.T) {
 				identify path /t/{tenant}/{environment}
 				identify header X-Tenant-ID
 			}
-			reverse_proxy {
+			@odd header X-Odd *
+			reverse_proxy @odd {
 				dynamic tenant
-			}`,
+			}
+			tenant_proxy`,
 			Env: b.env(),
 		})
 
@@ -62,6 +64,12 @@ func TestTenantsAreKeptApart(t *testing.T) {
 				a.Path = fmt.Sprintf("/t/t%d/dev/", who)
 			case 4:
 				a.Header = map[string]string{"X-Tenant-ID": numberedID(1, who)}
+			}
+			if n%3 == 0 { // of each way, by either proxy
+				if a.Header == nil {
+					a.Header = map[string]string{}
+				}
+				a.Header["X-Odd"] = "1"
 			}
 			return who, way, a
 		}

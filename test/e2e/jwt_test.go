@@ -21,7 +21,7 @@ import (
 // tokenSite is a site whose tenants are proven by tokens.
 func tokenSite(options string) string {
 	return "tenant {\nidentify subdomain {tenant}.app.test\nidentify header X-Tenant-ID\nidentify jwt {\n" + options +
-		"\n}\nrequire authenticated\n}\nreverse_proxy {\ndynamic tenant\n}"
+		"\n}\nrequire authenticated\n}\ntenant_proxy"
 }
 
 // tokenFor signs the claims of a user of a tenant, for an hour or for what the pairs say.

@@ -103,7 +103,7 @@ func TestSources(t *testing.T) {
 				t.Parallel()
 				g := harness.Start(t, harness.Options{
 					Tenants: b.directive(""),
-					Site:    "tenant {\n" + tt.site + "\n}\nreverse_proxy {\ndynamic tenant\n}",
+					Site:    "tenant {\n" + tt.site + "\n}\ntenant_proxy",
 					Env:     b.env(),
 				})
 				for _, ask := range tt.asks {

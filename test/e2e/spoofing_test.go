@@ -50,9 +50,7 @@ func TestSpoofing(t *testing.T) {
 	}
 	@exempt path /healthz
 	reverse_proxy @exempt %s
-	reverse_proxy {
-		dynamic tenant
-	}`, u.globex.Address)
+	`, u.globex.Address)
 
 	// Caddy itself drops headers with "_" and "."; an operator may let them in for an application that needs others.
 	letIn := "servers {\nexpected_underscore_headers x_*"
@@ -64,13 +62,17 @@ func TestSpoofing(t *testing.T) {
 		letIn += " " + mixed(header, ".")
 	}
 	letIn += "\n}"
-	for name, global := range map[string]string{"as Caddy does": "", "underscores and dots let in": letIn} {
+	for name, row := range map[string]struct{ global, proxy string }{
+		"as Caddy does":               {"", proxies["reverse_proxy"]},
+		"underscores and dots let in": {letIn, proxies["reverse_proxy"]},
+		"tenant_proxy":                {letIn, proxies["tenant_proxy"]},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := harness.Start(t, harness.Options{Tenants: b.directive(""), Global: global, Site: site})
+			g := harness.Start(t, harness.Options{Tenants: b.directive(""), Global: row.global, Site: site + row.proxy})
 			// Without this the test would pass for the wrong reason.
 			other := g.Send(t, harness.Ask{Host: "acme.app.test", Header: map[string]string{"x_other": "1", "x.other": "1"}}).Echo(t)
-			if got := len(other.Values("X-Other")); (got == 2) != (global != "") {
+			if got := len(other.Values("X-Other")); (got == 2) != (row.global != "") {
 				t.Errorf("the upstream got %d of two other headers", got)
 			}
 			for _, header := range ours {

@@ -81,12 +81,13 @@ func streamTenants(u *streamUpstream) document {
 	}
 }
 
-// streamOptions are a gateway that also speaks HTTP/2 without TLS; more stands in the block of reverse_proxy.
+// streamOptions are a gateway that also speaks HTTP/2 without TLS and forwards with tenant_proxy; more stands in its block, and
+// leaves all to reverse_proxy if there is something.
 func streamOptions(b backend, more string) harness.Options {
 	return harness.Options{
 		Tenants: b.directive("poll_interval 1s\ntimeout 1s"),
 		Global:  "servers {\nprotocols h1 h2c\n}",
-		Site:    "tenant {\nidentify subdomain {tenant}.app.test\nidentify domain\n}\nreverse_proxy {\ndynamic tenant\n" + more + "\n}",
+		Site:    "tenant {\nidentify subdomain {tenant}.app.test\nidentify domain\n}\ntenant_proxy {\n" + more + "\n}",
 		Env:     b.env(),
 	}
 }
