@@ -9,6 +9,7 @@
 //   - the sources in the namespace `tenants.sources`: [Subdomain], [Domain], [Path], [Header], [Query], [JWT],
 //     [Placeholder], [Default], and whatever guests somebody registers there.
 //   - [MatchTenant], the matcher `tenant`, and [Upstreams], `dynamic tenant` of `reverse_proxy`.
+//   - [TenantProxy], the handler `tenant_proxy`, which forwards to those upstreams at the least cost.
 //   - [Transport], `transport tenant` of `reverse_proxy`, for plain HTTP/1.1 upstreams.
 //   - [TenantKeys], the handler `tenant_keys`: the public keys of the token that `inject context` sends.
 //   - [TLSPermission], `permission tenant` of `on_demand_tls`, for certificates of tenants' own domains; the app verifies

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -43,6 +44,7 @@ type TenantProxy struct {
 	forwarder *forward.Forwarder // nil where everything is left to reverse_proxy
 	transport *Transport
 	logger    *slog.Logger
+	failures  *throttle
 }
 
 // CaddyModule returns the Caddy module information.
@@ -58,7 +60,7 @@ var (
 
 // Provision implements caddy.Provisioner.
 func (p *TenantProxy) Provision(ctx caddy.Context) error {
-	p.logger = ctx.Slogger()
+	p.logger, p.failures = ctx.Slogger(), newThrottle(failureInterval)
 	app, err := ctx.App("tenants")
 	if err != nil {
 		return err
@@ -154,14 +156,15 @@ func isDialError(err error) bool {
 	return errors.As(err, &dial)
 }
 
-// abort ends a response that has begun so that nobody takes it for whole.
+// abort ends a response that has begun so that nobody takes it for whole. The log hears of upstreams that break off, and not
+// too often.
 func (p *TenantProxy) abort(w http.ResponseWriter, st *state, err error) {
-	level := slog.LevelWarn
-	if forward.IsClientError(err) || errors.Is(err, context.Canceled) {
-		level = slog.LevelDebug
+	if !forward.IsClientError(err) && !errors.Is(err, context.Canceled) {
+		if n, ok := p.failures.allow(time.Now()); ok {
+			p.logger.Warn("an upstream broke off its response", "error", err, "upstream", st.forwarding.address,
+				"tenant", st.tenantID(), "environment", st.environmentID(), "since_last", n)
+		}
 	}
-	p.logger.Log(context.Background(), level, "aborting with incomplete response", "error", err,
-		"upstream", st.forwarding.address, "tenant", st.tenantID(), "environment", st.environmentID())
 	_ = http.NewResponseController(w).Flush() // what there is; the client sees that the rest is missing
 	panic(http.ErrAbortHandler)
 }

@@ -83,10 +83,14 @@ func faultReloads(t *testing.T) {
 	const rounds = 100
 	began := time.Now()
 	for n := 1; n <= rounds; n++ {
-		answer, err := harness.Send(t.Context(), s.g.Client, s.g.Admin, harness.Ask{
+		ask := harness.Ask{
 			Method: http.MethodPost, Path: "/load", Body: strings.Replace(config.Body, "round-0", fmt.Sprintf("round-%d", n), 1),
 			Header: map[string]string{"Content-Type": "application/json"},
-		})
+		}
+		answer, err := harness.Send(t.Context(), s.g.Client, s.g.Admin, ask)
+		for try := 1; err != nil && try < s.tries; try++ { // the admin endpoint's connections are handed over as well
+			answer, err = harness.Send(t.Context(), s.g.Client, s.g.Admin, ask)
+		}
 		if err != nil || answer.Status != http.StatusOK {
 			t.Fatalf("reload %d: %v, status %d: %s", n, err, answer.Status, answer.Body)
 		}

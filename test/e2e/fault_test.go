@@ -22,6 +22,7 @@ const (
 	hotSetUnused  = "the hot set on disk was not used"
 	redisLost     = "redis is lost; deciding quotas without it until it is back"
 	redisBack     = "redis is back"
+	brokenOff     = "an upstream broke off its response"
 	droppedFile   = "every cached tenant is dropped: the registry's file was replaced"
 	droppedLog    = "every cached tenant is dropped: the change log no longer reaches back to the last poll"
 )
@@ -65,6 +66,7 @@ var faults = []fault{
 	{name: "upstream slow", cached: []int{200}, others: []int{200}},
 	{name: "upstream up and down", cached: []int{200}, others: []int{200, 502}},
 	{name: "upstream resets in the middle of a body", cached: []int{200}, others: []int{200}},
+	{name: "upstream resets in the middle of a body, with `tenant_proxy`", cached: []int{200}, others: []int{200}, begins: []string{brokenOff}},
 	{name: "gateway killed and started again, without the registry", cached: []int{200}, others: []int{503}, begins: []string{startsWithout, pollFails, refreshFails, usageFails}, ends: []string{startIsOver, pollIsBack, usageIsBack}, may: []string{lookupFails, claimsFail}},
 	{name: "100 reloads under load", cached: []int{200}, others: []int{200}},
 	{name: "clock jumps", cached: []int{200}, others: []int{200}, elsewhere: []string{
@@ -107,6 +109,7 @@ func TestFaults(t *testing.T) {
 		"hot set":          faultsOfTheHotSet,
 		"redis":            faultsOfRedis,
 		"upstream":         faultsOfUpstreams,
+		"own upstream":     faultsOfOwnUpstreams,
 		"killed":           faultKilled,
 		"reloads":          faultReloads,
 	} {

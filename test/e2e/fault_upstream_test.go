@@ -10,9 +10,45 @@ import (
 	"github.com/tenantgate/tenantgate/test/harness"
 )
 
+// upstreamFault is something that can happen to an upstream.
+type upstreamFault struct {
+	name       string
+	begin, end func(*harness.Proxy) // nil for one that comes and goes
+}
+
+// upstreamFaults are what can happen to an upstream behind reverse_proxy.
+func upstreamFaults(t *testing.T) []upstreamFault {
+	up := func(p *harness.Proxy) { p.Up(t) }
+	inject := func(f harness.Fault) func(*harness.Proxy) { return func(p *harness.Proxy) { p.Inject(f) } }
+	return []upstreamFault{
+		{"upstream dead", (*harness.Proxy).Down, up},
+		{"upstream hung", (*harness.Proxy).Hang, (*harness.Proxy).Resume},
+		{"upstream slow", inject(harness.Fault{Latency: 200 * time.Millisecond}), (*harness.Proxy).Cure},
+		{"upstream resets in the middle of a body", inject(harness.Fault{Reset: true, ResetAfter: 300}), (*harness.Proxy).Cure},
+		{"upstream up and down", nil, nil},
+	}
+}
+
 // faultsOfUpstreams tries all that can happen to the upstream of one tenant's environment, one after another. Its own
 // clients are told; nobody else sees anything of it.
 func faultsOfUpstreams(t *testing.T) {
+	faultsBehind(t, "dynamic tenant\ntransport http {\ndial_timeout 6s\nresponse_header_timeout 6s\n}", upstreamFaults(t))
+}
+
+// faultsOfOwnUpstreams tries the same with tenant_proxy, which says less in the log.
+func faultsOfOwnUpstreams(t *testing.T) {
+	var list []upstreamFault
+	for _, f := range upstreamFaults(t) {
+		if f.name == "upstream resets in the middle of a body" {
+			f.name += ", with `tenant_proxy`"
+		}
+		list = append(list, f)
+	}
+	faultsBehind(t, "transport tenant {\ndial_timeout 6s\nresponse_header_timeout 6s\n}", list)
+}
+
+// faultsBehind tries faults with the options of reverse_proxy, or with those of tenant_proxy where its transport is meant.
+func faultsBehind(t *testing.T, options string, faults []upstreamFault) {
 	u := startUpstreams(t)
 	d := someTenants(u)
 	p := harness.StartProxy(t, u.production.Address)
@@ -20,27 +56,19 @@ func faultsOfUpstreams(t *testing.T) {
 	b := fileBackend(t)
 	b.load(t, d)
 	s := newStage(t, b, b, "timeout 20s", func(o *harness.Options) {
-		o.Site = strings.Replace(o.Site, "dynamic tenant",
-			"dynamic tenant\ntransport http {\ndial_timeout 6s\nresponse_header_timeout 6s\n}", 1)
+		o.Site = strings.Replace(o.Site, "dynamic tenant", options, 1)
+		if strings.HasPrefix(options, "transport tenant") {
+			o.Site = strings.Replace(o.Site, "reverse_proxy", "tenant_proxy", 1)
+		}
 	})
-	inject := func(f harness.Fault) func() { return func() { p.Inject(f) } }
-	for _, c := range []struct {
-		name       string
-		begin, end func()
-	}{
-		{"upstream dead", p.Down, func() { p.Up(t) }},
-		{"upstream hung", p.Hang, p.Resume},
-		{"upstream slow", inject(harness.Fault{Latency: 200 * time.Millisecond}), p.Cure},
-		{"upstream resets in the middle of a body", inject(harness.Fault{Reset: true, ResetAfter: 300}), p.Cure},
-		{"upstream up and down", nil, nil},
-	} {
+	for _, c := range faults {
 		t.Run(c.name, func(t *testing.T) {
 			f := faultNamed(t, c.name)
 			s.settle(t)
 			goroutines, files := s.size(t)
 			before := len(s.g.Log(t))
 			if c.begin != nil {
-				c.begin()
+				c.begin(p)
 			}
 			own := startCrowd(t, s.g, 16, 20*time.Millisecond, 1, func() string { return warmHosts[0] })
 			n := 0
@@ -54,7 +82,7 @@ func faultsOfUpstreams(t *testing.T) {
 			others.reaches(t, 100)
 			own.end()
 			if c.end != nil {
-				c.end()
+				c.end(p)
 			}
 			healed := time.Now()
 			harness.Eventually(t, healWithin, s.g.Expect(t.Context(), warmHosts[0], 200, "acme-production"))
