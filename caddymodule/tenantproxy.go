@@ -28,7 +28,8 @@ func init() {
 // no copy of it on the way.
 //
 // It is a reverse_proxy in everything else, and has all its options. What it does by itself are requests of a tenant with
-// plain http upstreams, while no option is given but static upstreams, the transport tenant and its options. Upgrades such
+// plain http upstreams, while no option is given but static upstreams, the transport tenant and its options, and those of
+// upgraded connections (stream_timeout, stream_buffer_size, stream_close_delay). Upgrades such
 // as WebSockets, https upstreams, requests without a tenant and whatever else [Transport] hands over are left to the
 // reverse_proxy within; with any other option (header_up, lb_policy, health checks, handle_response, …) that gets everything,
 // and the log says so once. Client and upstream see the same in both cases; retries, passive health checks and the counters
@@ -110,7 +111,10 @@ func (p *TenantProxy) options() ([]string, error) {
 	if err := json.Unmarshal(text, &given); err != nil {
 		return nil, fmt.Errorf("tenant_proxy: %w", err)
 	}
-	for _, known := range []string{"transport", "dynamic_upstreams", "upstreams"} {
+	for _, known := range []string{
+		"transport", "dynamic_upstreams", "upstreams",
+		"stream_timeout", "stream_buffer_size", "stream_close_delay", // of upgraded connections, which it serves anyway
+	} {
 		delete(given, known)
 	}
 	return slices.Sorted(maps.Keys(given)), nil

@@ -34,6 +34,7 @@ func TestTenantProxyLeaves(t *testing.T) {
 		{name: "plain"},
 		{name: "options of the transport", options: "transport tenant {\ndial_timeout 5s\nread_timeout 1m\n}"},
 		{name: "said again", options: "dynamic tenant"},
+		{name: "options of upgrades", options: "stream_timeout 1h\nstream_close_delay 1m\nstream_buffer_size 8KiB"},
 		{name: "an upgrade", header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"foo"}}, left: true},
 		{name: "https", slug: "secure", options: "transport tenant {\ntls_insecure_skip_verify\n}", left: true, upstream: "secure"},
 		{name: "no upstream", slug: "bare", options: "to " + static, left: true, upstream: "static"},

@@ -75,8 +75,7 @@ const caddyfile = `{
 		}
 		identify header X-Tenant-ID
 	}
-	reverse_proxy {
-		dynamic tenant
+	tenant_proxy {
 		stream_close_delay 1m
 	}
 }
