@@ -27,23 +27,18 @@ type accountKey struct {
 	day day
 }
 
-// deadCount is the count of an account that was evicted.
-const deadCount int64 = -1 << 63
-
 // account counts the requests of a Key on a day, for its allowances per day and per month. All that is changed on the
-// hot path is the one word of its count, by compare-and-swap.
+// hot path is its count.
 //
 // What is used of the day is base + count, of the month rest + base + count. An account in memory belongs to one
 // day for ever, so that a clock that jumps back finds what was spent before, and one that jumps to and fro around
 // midnight gives nothing away.
 type account struct {
 	// count is what was counted since the account came into memory, or deadCount.
-	count atomic.Int64
-	// lost is when a spender last lost a race for the count, by its own now.
-	lost atomic.Uint64
+	count tally
 	// dirty says that the account is on the ledger's list of those to be saved.
 	dirty atomic.Bool
-	_     [40]byte // what follows is read by every request and seldom written
+	_     [36]byte // what follows is read by every request and seldom written
 
 	// base is what was used of the day but is not in count: by other nodes, and by this one before.
 	base atomic.Int64
@@ -83,7 +78,7 @@ func newAccount(k accountKey, tenant [16]byte) *account {
 }
 
 // dead reports whether the account was evicted.
-func (a *account) dead() bool { return a.count.Load() == deadCount }
+func (a *account) dead() bool { return a.count.top() == deadCount }
 
 // names returns what the outside calls the account.
 func (a *account) names() Account {
@@ -98,12 +93,41 @@ func (a *account) end(p Period) int64 {
 	return (int64(a.key.day) + 1) * daySeconds
 }
 
+// exactly returns the day's use.
+func (a *account) exactly() int64 { return max(a.count.Load(), 0) + a.base.Load() }
+
 // used returns what is used of a period when the day's use is so much.
 func (a *account) used(p Period, dayUse int64) int64 {
 	if p == PeriodMonth {
 		return dayUse + a.rest.Load()
 	}
 	return dayUse
+}
+
+// leastCount is the lowest number that an account counts: what was counted before an eviction may be taken back after it.
+const leastCount = deadCount + 1
+
+// quiet returns the day's use up to which nothing depends on how much exactly it is, when it is about use: for each limit
+// with the Key of limits[i], 80 % and 100 % are told of when they are reached, and above that requests are refused, or
+// would be. What lies below use by more than cores can hold on credit was passed for certain.
+func (a *account) quiet(limits []Limit, i int, use int64) int64 {
+	low, next := use-mostHeld, MaxRequests-mostHeld
+	for j := i; j < len(limits); j++ {
+		l := &limits[j]
+		if l.Allowance.Max == 0 || j > i && l.Key != limits[i].Key {
+			continue
+		}
+		rest := int64(0)
+		if l.Allowance.Period == PeriodMonth {
+			rest = a.rest.Load()
+		}
+		for _, mark := range [...]int64{l.Allowance.Max - l.Allowance.Max/5, l.Allowance.Max, l.Allowance.Max + 1} {
+			if mark -= rest; mark > low {
+				next = min(next, mark)
+			}
+		}
+	}
+	return next - 1
 }
 
 // status describes an allowance of which so much is used.

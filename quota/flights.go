@@ -1,9 +1,9 @@
 package quota
 
 import (
-	"sync/atomic"
-
 	"github.com/puzpuzpuz/xsync/v4"
+
+	"github.com/tenantgate/tenantgate/quota/internal/lane"
 )
 
 // flights counts the requests in flight of each Key.
@@ -11,9 +11,8 @@ type flights struct{ m *xsync.Map[Key, *flight] }
 
 // flight is the count of one Key: never below 0, except deadCount once it was evicted.
 type flight struct {
-	n    atomic.Int64
-	lost atomic.Uint64
-	_    [48]byte
+	tally
+	_ [40]byte
 }
 
 func newFlights() flights { return flights{xsync.NewMap[Key, *flight]()} }
@@ -24,32 +23,48 @@ func (s flights) find(k *Key) *flight {
 	return c
 }
 
-// inFlight returns the number of a count that may be nil or dead.
+// inFlight returns the number of a count that may be nil or dead, exactly.
 func (c *flight) inFlight() int64 {
 	if c == nil {
 		return 0
 	}
-	return max(c.n.Load(), 0)
+	return max(c.Load(), 0)
 }
 
-// enter takes a slot if there is one, or in any case if shadow. It returns how many requests are in flight then, and
-// whether this one is among them.
-func (s flights) enter(limit *Limit, at instant) (inFlight int64, ok bool) {
+// look returns how many requests are in flight: at least that many if most are not, exactly otherwise.
+func (c *flight) look(most int64) int64 {
+	if c == nil {
+		return 0
+	}
+	n := c.top()
+	if n >= most && c.credits.Load() != nil {
+		n = c.settle()
+	}
+	return max(n, 0)
+}
+
+// enter takes a slot if there is one, or in any case if shadow. It returns how many requests are in flight then, as look
+// does, and whether this one is among them.
+func (s flights) enter(t *take, limit *Limit) (inFlight int64, ok bool) {
+	most := limit.Concurrent
+	if limit.Shadow {
+		most = MaxRequests
+	}
 	c := s.find(&limit.Key)
 	for {
 		if c == nil {
 			c = s.create(limit.Key)
 		}
-		n := c.n.Load()
-		switch {
-		case n == deadCount:
-			c = s.create(limit.Key)
-		case n >= limit.Concurrent && !limit.Shadow:
+		n, end := c.raise(c.credits.Load(), &t.lane, 1, most, limit.Concurrent)
+		switch end {
+		case raised:
+			return n, true
+		case full:
 			return n, false
-		case c.n.CompareAndSwap(n, n+1):
-			return n + 1, true
-		default:
-			standBack(often(&c.lost, at))
+		case evicted:
+			c = nil
+		case lost:
+			c.contended(limit.Concurrent-n, 0, t.at)
 		}
 	}
 }
@@ -57,7 +72,7 @@ func (s flights) enter(limit *Limit, at instant) (inFlight int64, ok bool) {
 //go:noinline
 func (s flights) create(k Key) *flight {
 	c, _ := s.m.Compute(k, func(old *flight, loaded bool) (*flight, xsync.ComputeOp) {
-		if loaded && old.n.Load() != deadCount {
+		if loaded && old.top() != deadCount {
 			return old, xsync.CancelOp
 		}
 		return new(flight), xsync.UpdateOp
@@ -66,23 +81,16 @@ func (s flights) create(k Key) *flight {
 }
 
 // leave gives a slot back. A count above 0 is never evicted; without anybody there is nothing to give back.
-func (s flights) leave(k *Key) {
-	c := s.find(k)
-	if c == nil {
-		return
-	}
-	for {
-		n := c.n.Load()
-		if n <= 0 || c.n.CompareAndSwap(n, n-1) {
-			return
-		}
+func (s flights) leave(k *Key, mine *lane.Number) {
+	if c := s.find(k); c != nil {
+		c.lower(mine, 1, 0)
 	}
 }
 
 // sweep evicts the counts of Keys that have nobody in flight.
 func (s flights) sweep() (removed int) {
 	s.m.Range(func(k Key, c *flight) bool {
-		if c.n.Load() != 0 || !c.n.CompareAndSwap(0, deadCount) {
+		if c.inFlight() != 0 || !c.kill(0) {
 			return true
 		}
 		s.m.Compute(k, func(old *flight, loaded bool) (*flight, xsync.ComputeOp) {

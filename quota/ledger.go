@@ -213,8 +213,9 @@ func (a *account) room(limits []Limit, i int) int64 {
 }
 
 // look reads an account and reports whether it has room.
-func (g *ledger) look(c *charge, limits []Limit, i int, d day, cost int64) bool {
-	c.acct = g.open(&limits[i], d)
+func (g *ledger) look(t *take, i int, c *charge) bool {
+	limits, cost := t.limits, t.cost
+	c.acct = g.open(&limits[i], t.day)
 	if limits[i].Allowance.Max > 0 {
 		if !c.acct.limited.Load() {
 			c.acct.limited.Store(true)
@@ -223,46 +224,52 @@ func (g *ledger) look(c *charge, limits []Limit, i int, d day, cost int64) bool 
 			g.await(b)
 		}
 	}
-	c.use = max(c.acct.count.Load(), 0) + c.acct.base.Load()
-	return cost < 1 || cost <= c.acct.room(limits, i)-c.use
+	if cost < 1 {
+		c.use = c.acct.exactly()
+		return true
+	}
+	base := c.acct.base.Load()
+	c.use = max(c.acct.count.top(), 0) + base
+	room := c.acct.room(limits, i)
+	if cost > room-c.use && c.acct.count.credits.Load() != nil {
+		c.use = max(c.acct.count.settle(), 0) + base
+	}
+	return cost <= room-c.use
 }
 
 // spend charges an account if it has room.
-func (g *ledger) spend(c *charge, limits []Limit, i int, d day, at instant, cost int64) bool {
+func (g *ledger) spend(t *take, i int, c *charge) bool {
 	for {
-		count := c.acct.count.Load()
-		if count == deadCount {
-			g.look(c, limits, i, d, cost)
-			continue
+		a := c.acct
+		base := a.base.Load()
+		most := a.room(t.limits, i) - base
+		s, quiet := a.count.credits.Load(), most
+		if s != nil {
+			quiet = min(a.quiet(t.limits, i, a.count.top()+base)-base, most)
 		}
-		c.use = count + c.acct.base.Load()
-		if cost > c.acct.room(limits, i)-c.use {
-			return false
-		}
-		if c.acct.count.CompareAndSwap(count, add(count, cost)) {
-			c.use += min(cost, MaxRequests)
-			g.mark(c.acct)
+		n, end := a.count.raise(s, &t.lane, t.cost, most, quiet)
+		switch c.use = n + base; end {
+		case raised:
+			g.mark(a)
 			return true
+		case full:
+			return false
+		case evicted:
+			g.look(t, i, c)
+		case lost:
+			a.count.contended(min(a.quiet(t.limits, i, c.use)-c.use, most-n), leastCount, t.at)
 		}
-		standBack(often(&c.acct.lost, at))
 	}
 }
 
 // rollBack takes back what a Take that lost a race at a later limit has spent. Should a flush have recorded it in between, the
 // next one corrects that.
-func (g *ledger) rollBack(c *charge, limits []Limit, i int, d day, cost int64) {
-	for {
-		count := c.acct.count.Load()
-		if count == deadCount {
-			c.acct = g.open(&limits[i], d) // saved and evicted with our cost in it: its successor has it in its base
-			continue
-		}
-		if c.acct.count.CompareAndSwap(count, max(count-min(cost, MaxRequests), deadCount+1)) {
-			c.use = count - min(cost, MaxRequests) + c.acct.base.Load()
-			g.mark(c.acct)
-			return
-		}
+func (g *ledger) rollBack(t *take, i int, c *charge) {
+	for c.acct.count.lower(&t.lane, min(t.cost, MaxRequests), leastCount) == evicted {
+		c.acct = g.open(&t.limits[i], t.day) // saved and evicted with our cost in it: its successor has it in its base
 	}
+	c.use = max(c.acct.count.top(), 0) + c.acct.base.Load()
+	g.mark(c.acct)
 }
 
 // mark puts an account on the list of those to be saved.
@@ -281,15 +288,17 @@ func (g *ledger) sweep(now time.Time) (removed int) {
 	defer g.sweeping.Unlock()
 	g.accounts.Range(func(k accountKey, a *account) bool {
 		count := a.count.Load()
-		switch {
-		case count != a.seen || a.idle.IsZero() || a.idle.After(now):
+		if count != a.seen || a.idle.IsZero() || a.idle.After(now) {
 			a.seen, a.idle = count, now
 			return true
+		}
+		a.count.retire()
+		switch {
 		case g.usage.Sink == nil && now.Unix() < a.monthEnd+31*daySeconds: // a margin, for a clock that is set back
 			return true
 		case g.usage.Sink != nil && (now.Sub(a.idle) < g.usage.IdleAfter || !g.settled(a, count)):
 			return true
-		case !a.count.CompareAndSwap(count, deadCount):
+		case !a.count.kill(count):
 			return true
 		}
 		g.accounts.Compute(k, func(old *account, loaded bool) (*account, xsync.ComputeOp) {

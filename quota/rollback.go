@@ -56,9 +56,9 @@ func (l *Local) rollBack(t *take, end int) {
 		case !limit.Rate.IsZero():
 			l.rollBackRate(limit, b, t.at, t.cost)
 		case !limit.Allowance.IsZero():
-			l.ledger.rollBack(&b.charge, t.limits, i, t.day, t.cost)
+			l.ledger.rollBack(t, i, &b.charge)
 		default:
-			l.flights.leave(&limit.Key)
+			l.flights.leave(&limit.Key, &t.lane)
 			b.flight = max(b.flight-1, 0)
 		}
 	}

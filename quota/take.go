@@ -92,7 +92,7 @@ func (l *Local) Refund(now time.Time, cost int64, limits []Limit) {
 	if cost < 1 {
 		return
 	}
-	t := take{at: instantOf(now, l.epoch), day: dayOf(now), limits: limits}
+	t := take{at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits}
 	for i := range limits {
 		var b bucket
 		switch limit := &limits[i]; {
@@ -103,16 +103,17 @@ func (l *Local) Refund(now time.Time, cost int64, limits []Limit) {
 			}
 		case !limit.Allowance.IsZero() && t.leader(i) == i:
 			b.acct = l.ledger.open(limit, t.day)
-			l.ledger.rollBack(&b.charge, limits, i, t.day, cost)
+			l.ledger.rollBack(&t, i, &b.charge)
 		}
 	}
 }
 
 // Release implements [Store].
 func (l *Local) Release(limits []Limit) {
+	var mine lane.Number
 	for i := range limits {
 		if limits[i].Concurrent > 0 {
-			l.flights.leave(&limits[i].Key)
+			l.flights.leave(&limits[i].Key, &mine)
 		}
 	}
 }
@@ -148,9 +149,13 @@ func (l *Local) look(t *take, i int) bool {
 		if b.lead = t.leader(i); b.lead < i {
 			return true // its leader speaks for it
 		}
-		return l.ledger.look(&b.charge, t.limits, i, t.day, t.cost)
+		return l.ledger.look(t, i, &b.charge)
 	case limit.Concurrent > 0:
-		b.flight = l.flights.find(&limit.Key).inFlight()
+		if c := l.flights.find(&limit.Key); t.cost < 1 {
+			b.flight = c.inFlight()
+		} else {
+			b.flight = c.look(limit.Concurrent)
+		}
 		b.over = t.cost > 0 && b.flight >= limit.Concurrent
 	}
 	return !b.over || limit.Shadow
@@ -192,12 +197,12 @@ func (l *Local) spend(t *take, i int) bool {
 			if b.lead = t.leader(i); b.lead < i {
 				return true
 			}
-			l.ledger.look(&b.charge, t.limits, i, t.day, t.cost)
+			l.ledger.look(t, i, &b.charge)
 		}
-		b.charged = l.ledger.spend(&b.charge, t.limits, i, t.day, t.at, t.cost)
+		b.charged = l.ledger.spend(t, i, &b.charge)
 		return b.charged
 	case limit.Concurrent > 0:
-		b.flight, b.charged = l.flights.enter(limit, t.at)
+		b.flight, b.charged = l.flights.enter(t, limit)
 		b.over = !b.charged || b.flight > limit.Concurrent
 	}
 	return !b.over || limit.Shadow
@@ -295,6 +300,9 @@ func (l *Local) reportAllowance(t *take, i int, allowed bool, s *Status) {
 	lead := &t.buckets[t.buckets[i].lead]
 	a := lead.acct
 	used := a.used(limit.Allowance.Period, lead.use)
+	if !allowed && limit.Allowance.Max > 0 && t.cost > limit.Allowance.Max-used {
+		used = a.used(limit.Allowance.Period, a.exactly()) // what cores hold is not used
+	}
 	a.status(&limit.Allowance, t.now, used, s)
 	if limit.Allowance.Max == 0 || t.cost < 1 {
 		return

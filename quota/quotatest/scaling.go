@@ -24,7 +24,7 @@ const slice = 4 * time.Millisecond
 
 // Scaling measures how many decisions a second each store makes on so many goroutines. In each round of the benchmark every
 // store has a short turn with every number of goroutines, so that all see the same machine. Each decision reads the
-// clock once and picks a random tenant.
+// clock once and picks a random tenant; slots of concurrency are given back at once.
 //
 // It reports of each store the nanoseconds per decision of one goroutine ("local-ns"), and medians over the rounds of the
 // ratios of all goroutines' throughput: against one goroutine ("local-4/1"), and against the first store with as many
@@ -76,6 +76,7 @@ func (c *Contender) run(goroutines int) float64 {
 		total   atomic.Int64
 		stop    atomic.Bool
 		started = time.Now()
+		slots   = slices.ContainsFunc(c.Limits[0], func(l quota.Limit) bool { return l.Concurrent > 0 })
 	)
 	for range goroutines {
 		all.Go(func() {
@@ -84,7 +85,10 @@ func (c *Contender) run(goroutines int) float64 {
 			n := int64(0)
 			for ; n == 0 || !stop.Load(); n++ {
 				now := time.Now()
-				c.Store.Take(now, 1, c.Limits[random.IntN(len(c.Limits))], out)
+				limits := c.Limits[random.IntN(len(c.Limits))]
+				if c.Store.Take(now, 1, limits, out) && slots {
+					c.Store.Release(limits)
+				}
 				if now.Sub(started) > slice {
 					stop.Store(true)
 				}
@@ -116,4 +120,18 @@ func Unlimited(tb testing.TB, tenants int) [][]quota.Limit {
 		}
 	}
 	return limits
+}
+
+// UnlimitedKinds returns a rate, an allowance per month and concurrency for each of so many tenants, which nobody can exhaust.
+func UnlimitedKinds(tb testing.TB, tenants int) [][]quota.Limit {
+	tb.Helper()
+	all := Unlimited(tb, tenants)
+	for _, limits := range all {
+		for i := range limits {
+			limits[i].Key = limits[0].Key
+		}
+		limits[1].Name, limits[1].Rate, limits[1].Allowance = "month", quota.Rate{}, quota.Allowance{Max: quota.MaxRequests, Period: quota.PeriodMonth}
+		limits[2].Name, limits[2].Rate, limits[2].Concurrent = "concurrency", quota.Rate{}, quota.MaxRequests
+	}
+	return all
 }
