@@ -158,7 +158,7 @@ func TestCountsAgainstModel(t *testing.T) {
 		for _, limits := range open {
 			l.Release(limits)
 		}
-		l.flights.m.Range(func(k Key, c *flight) bool {
+		l.flights.Range(func(c *flight) bool {
 			if c.inFlight() != 0 {
 				t.Errorf("seed %d: %d in flight at the end", seed, c.inFlight())
 			}

@@ -18,8 +18,8 @@ func (l *Local) credit() {
 			c.credits.CompareAndSwap(nil, newCredits(least))
 		}
 	}
-	l.ledger.accounts.Range(func(_ accountKey, a *account) bool { give(&a.count, leastCount); return true })
-	l.flights.m.Range(func(_ Key, c *flight) bool { give(&c.tally, 0); return true })
+	l.ledger.accounts.Range(func(a *account) bool { give(&a.count, leastCount); return true })
+	l.flights.Range(func(c *flight) bool { give(&c.tally, 0); return true })
 }
 
 // onCredit is what cores hold of everything, in how many accounts and counts.
@@ -30,8 +30,8 @@ func (l *Local) onCredit() (sum int64, tallies int) {
 			tallies++
 		}
 	}
-	l.ledger.accounts.Range(func(_ accountKey, a *account) bool { add(&a.count); return true })
-	l.flights.m.Range(func(_ Key, c *flight) bool { add(&c.tally); return true })
+	l.ledger.accounts.Range(func(a *account) bool { add(&a.count); return true })
+	l.flights.Range(func(c *flight) bool { add(&c.tally); return true })
 	return sum, tallies
 }
 
@@ -117,7 +117,7 @@ func TestCreditsAgainstModel(t *testing.T) {
 		for _, limits := range open {
 			l.Release(limits)
 		}
-		l.flights.m.Range(func(_ Key, c *flight) bool {
+		l.flights.Range(func(c *flight) bool {
 			if c.inFlight() != 0 {
 				t.Errorf("seed %d: %d in flight at the end", seed, c.inFlight())
 			}
@@ -334,19 +334,19 @@ func TestCreditsComeAndGo(t *testing.T) {
 	out := make([]Status, 2)
 	l.Take(clk.Add(time.Second), 1, limits, out)
 	at := func() instant { return instantOf(clk.Now(), l.epoch) }
-	a := l.ledger.open(&limits[0], dayOf(clk.Now()))
-	for _, c := range []*tally{&a.count, &l.flights.find(&limits[1].Key).tally} {
-		c.contended(100_000, 0, at())
+	a, seat := l.ledger.find(&limits[0].Key, dayOf(clk.Now())), l.flights.find(&limits[1].Key)
+	for c, lost := range map[*tally]*losses{&a.count: &a.lost, &seat.tally: &seat.lost} {
+		c.contended(lost, 100_000, 0, at())
 		clk.Add(time.Millisecond)
-		c.contended(100_000, 0, at())
+		c.contended(lost, 100_000, 0, at())
 		if c.credits.Load() != nil {
 			t.Fatal("credits after two races in a millisecond")
 		}
-		c.contended(255, 0, at())
+		c.contended(lost, 255, 0, at())
 		if c.credits.Load() != nil {
 			t.Fatal("credits of what has not enough")
 		}
-		c.contended(256, 0, at())
+		c.contended(lost, 256, 0, at())
 		if s := c.credits.Load(); s == nil || len(s.list)&(len(s.list)-1) != 0 {
 			t.Fatalf("%+v", s)
 		}
@@ -412,8 +412,9 @@ func TestCreditsEviction(t *testing.T) {
 				}
 			}
 		}
-		c.contended(100_000, 0, 1)
-		c.contended(100_000, 0, 2)
+		for at := range instant(3) {
+			c.contended(new(losses), 100_000, 0, at)
+		}
 		if !late && (c.lower(&mine, 1, 0) != evicted || c.Load() != deadCount || c.settle() != deadCount || c.credits.Load() != sealed) {
 			t.Error("what was evicted is of use")
 		}

@@ -1,27 +1,34 @@
 package quota
 
 import (
-	"github.com/puzpuzpuz/xsync/v4"
-
+	"github.com/tenantgate/tenantgate/quota/internal/index"
 	"github.com/tenantgate/tenantgate/quota/internal/lane"
 )
 
 // flights counts the requests in flight of each Key.
-type flights struct{ m *xsync.Map[Key, *flight] }
+type flights struct {
+	hasher hasher
+	*index.Index[Key, flight, *flight]
+}
 
 // flight is the count of one Key: never below 0, except deadCount once it was evicted.
 type flight struct {
 	tally
-	_ [40]byte
+	lost losses
+	key  Key      // never changed
+	_    [27]byte // fills a cache line
 }
 
-func newFlights() flights { return flights{xsync.NewMap[Key, *flight]()} }
+// Has reports whether it is the count of a Key; see package index.
+func (c *flight) Has(k Key) bool { return c.key == k }
+
+// Dead reports whether the count was evicted.
+func (c *flight) Dead() bool { return c.top() == deadCount }
+
+func newFlights(h hasher) flights { return flights{h, index.New[Key, flight]()} }
 
 // find returns the count of a Key, or nil.
-func (s flights) find(k *Key) *flight {
-	c, _ := s.m.Load(*k)
-	return c
-}
+func (s *flights) find(k *Key) *flight { return s.Find(s.hasher.hash(k), *k) }
 
 // inFlight returns the number of a count that may be nil or dead, exactly.
 func (c *flight) inFlight() int64 {
@@ -44,16 +51,15 @@ func (c *flight) look(most int64) int64 {
 }
 
 // enter takes a slot if there is one, or in any case if shadow. It returns how many requests are in flight then, as look
-// does, and whether this one is among them.
-func (s flights) enter(t *take, limit *Limit) (inFlight int64, ok bool) {
+// does, and whether this one is among them. c is what find has returned.
+func (s *flights) enter(t *take, c *flight, limit *Limit) (inFlight int64, ok bool) {
 	most := limit.Concurrent
 	if limit.Shadow {
 		most = MaxRequests
 	}
-	c := s.find(&limit.Key)
 	for {
 		if c == nil {
-			c = s.create(limit.Key)
+			c = s.create(&limit.Key)
 		}
 		n, end := c.raise(c.credits.Load(), &t.lane, 1, most, limit.Concurrent)
 		switch end {
@@ -64,43 +70,27 @@ func (s flights) enter(t *take, limit *Limit) (inFlight int64, ok bool) {
 		case evicted:
 			c = nil
 		case lost:
-			c.contended(limit.Concurrent-n, 0, t.at)
+			c.contended(&c.lost, limit.Concurrent-n, 0, t.at)
 		}
 	}
 }
 
 //go:noinline
-func (s flights) create(k Key) *flight {
-	c, _ := s.m.Compute(k, func(old *flight, loaded bool) (*flight, xsync.ComputeOp) {
-		if loaded && old.top() != deadCount {
-			return old, xsync.CancelOp
-		}
-		return new(flight), xsync.UpdateOp
-	})
-	return c
+func (s *flights) create(k *Key) *flight {
+	return s.Revive(s.hasher.hash(k), *k, func() *flight { return &flight{key: *k} })
 }
 
 // leave gives a slot back. A count above 0 is never evicted; without anybody there is nothing to give back.
-func (s flights) leave(k *Key, mine *lane.Number) {
+func (s *flights) leave(k *Key, mine *lane.Number) {
 	if c := s.find(k); c != nil {
 		c.lower(mine, 1, 0)
 	}
 }
 
 // sweep evicts the counts of Keys that have nobody in flight.
-func (s flights) sweep() (removed int) {
-	s.m.Range(func(k Key, c *flight) bool {
-		if c.inFlight() != 0 || !c.kill(0) {
-			return true
-		}
-		s.m.Compute(k, func(old *flight, loaded bool) (*flight, xsync.ComputeOp) {
-			if loaded && old == c {
-				return nil, xsync.DeleteOp
-			}
-			return old, xsync.CancelOp
-		})
-		removed++
-		return true
-	})
+func (s *flights) sweep() (removed int) {
+	for shard := range index.Shards {
+		removed += s.Sweep(shard, func(c *flight) bool { return c.Load() == 0 && c.kill(0) })
+	}
 	return removed
 }

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/puzpuzpuz/xsync/v4"
+	"github.com/tenantgate/tenantgate/quota/internal/index"
 )
 
 // ledger keeps the accounts of a Local.
@@ -19,12 +19,14 @@ type ledger struct {
 
 	// present is the day of the last request, and in the upper half how often it has changed.
 	present  atomic.Uint64
-	accounts *xsync.Map[accountKey, *account]
+	hasher   hasher
+	accounts *index.Index[accountKey, account, *account]
 
 	// mu guards what follows, and the accounts' own part that says so. No request holds it across a call.
 	mu sync.Mutex
-	// batches are to be loaded, in this order.
+	// batches are to be loaded, in this order; waits says with which one an account is that somebody may wait for.
 	batches []*batch
+	waits   map[*account]*batch
 	// dirty are accounts with something to be saved.
 	dirty []*account
 
@@ -58,7 +60,7 @@ type UsageOptions struct {
 	Failed func(context.Context, error)
 }
 
-func newLedger(o UsageOptions) *ledger {
+func newLedger(o UsageOptions, h hasher) *ledger {
 	if o.FlushInterval <= 0 {
 		o.FlushInterval = time.Second
 	}
@@ -78,29 +80,37 @@ func newLedger(o UsageOptions) *ledger {
 		o.Source, o.Sink = nil, nil
 	}
 	return &ledger{
-		usage: o, warnings: make(chan Warning, 256), kick: make(chan struct{}, 1), flushing: make(chan struct{}, 1), accounts: xsync.NewMap[accountKey, *account](),
+		usage: o, warnings: make(chan Warning, 256), kick: make(chan struct{}, 1), flushing: make(chan struct{}, 1),
+		hasher: h, accounts: index.New[accountKey, account](),
 	}
 }
 
-// open returns the living account of a limit's Key. Where there is none it makes one, and has it loaded.
-func (g *ledger) open(limit *Limit, d day) *account {
+// find returns an account, which may be dead, or nil.
+func (g *ledger) find(k *Key, d day) *account {
+	return g.accounts.Find(g.hasher.with(k, uint64(uint32(d))), accountKey{*k, d})
+}
+
+// open returns the living account of a limit's Key. found is what find has returned for it; where that is of no use, it makes
+// one and has it loaded.
+func (g *ledger) open(limit *Limit, d day, found *account) *account {
 	turn := g.turnTo(d)
-	a, ok := g.accounts.Load(accountKey{limit.Key, d})
-	if !ok || a.dead() {
+	a := found
+	if a == nil || a.Dead() {
 		a = g.create(accountKey{limit.Key, d}, limit.Owner())
 	}
-	if a.turn.Load() != turn {
+	if a.limited.turn() != turn {
 		g.catchUp(a, turn)
 	}
 	return a
 }
 
-// turnTo makes d the present day and returns the number of times that it has changed: at midnight, and when the clock jumps.
+// turnTo makes d the present day and returns the number of times that it has changed, as accounts remember it: at midnight,
+// and when the clock jumps.
 func (g *ledger) turnTo(d day) (turn uint32) {
 	for {
 		present := g.present.Load()
 		if uint32(present) == uint32(d) {
-			return uint32(present >> 32)
+			return uint32(present>>32) * stateTurn
 		}
 		g.present.CompareAndSwap(present, (present>>32+1)<<32|uint64(uint32(d)))
 	}
@@ -115,14 +125,14 @@ func (g *ledger) catchUp(a *account, turn uint32) {
 	} else {
 		g.mark(a) // the next flush reads it
 	}
-	a.turn.Store(turn)
+	a.limited.setTurn(turn)
 }
 
 // otherDays adds up what is in memory of the other days of an account's month: all there is, without a source.
 func (g *ledger) otherDays(a *account) (sum int64) {
-	first := dayOf(PeriodMonth.Start(a.key.day.start()))
-	for d := first; int64(d)*daySeconds < a.monthEnd; d++ {
-		if other, ok := g.accounts.Load(accountKey{a.key.key, d}); ok && d != a.key.day {
+	key := a.key()
+	for d := dayOf(PeriodMonth.Start(a.day.start())); d < a.day.monthEnd(); d++ {
+		if other := g.find(&key, d); other != nil && d != a.day {
 			sum = add(sum, max(other.count.Load(), 0))
 		}
 	}
@@ -131,39 +141,36 @@ func (g *ledger) otherDays(a *account) (sum int64) {
 
 //go:noinline
 func (g *ledger) create(k accountKey, tenant [16]byte) *account {
-	fresh := newAccount(k, tenant)
+	fresh := newAccount(&k, tenant)
 	carried := g.carry(fresh)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var b *batch
-	if g.usage.Source != nil {
-		if n := len(g.batches); n > 0 && !g.batches[n-1].tried && len(g.batches[n-1].accounts) < batchSize {
-			b = g.batches[n-1]
-		} else {
-			b = &batch{done: make(chan struct{})}
-		}
-		if !carried {
-			fresh.batch.Store(b) // before anybody can find the account
-		}
+	if g.usage.Source != nil && !carried {
+		fresh.limited.set(stateLoading) // before anybody can find the account
 	}
-	a, _ := g.accounts.Compute(k, func(old *account, loaded bool) (*account, xsync.ComputeOp) {
-		if loaded && !old.dead() {
-			return old, xsync.CancelOp
-		}
-		return fresh, xsync.UpdateOp
-	})
-	if a == fresh && b != nil {
-		g.enqueue(a, b)
+	a := g.accounts.Revive(g.hasher.with(&k.key, uint64(uint32(k.day))), k, func() *account { return fresh })
+	if a == fresh && g.usage.Source != nil {
+		g.enqueue(a)
 	}
 	return a
 }
 
-// enqueue has an account loaded with a batch. The caller holds mu.
-func (g *ledger) enqueue(a *account, b *batch) {
-	if len(b.accounts) == 0 {
+// enqueue has an account loaded, with others. The caller holds mu.
+func (g *ledger) enqueue(a *account) {
+	var b *batch
+	if n := len(g.batches); n > 0 && !g.batches[n-1].tried && len(g.batches[n-1].accounts) < batchSize {
+		b = g.batches[n-1]
+	} else {
+		b = &batch{done: make(chan struct{})}
 		g.batches = append(g.batches, b)
 	}
 	b.accounts = append(b.accounts, a)
+	if a.limited.loading() {
+		if g.waits == nil {
+			g.waits = make(map[*account]*batch)
+		}
+		g.waits[a] = b
+	}
 	select {
 	case g.kick <- struct{}{}:
 	default:
@@ -173,15 +180,16 @@ func (g *ledger) enqueue(a *account, b *batch) {
 // carry takes over what yesterday's account knows: then nobody has to wait at midnight. What the source says comes later and
 // takes its place.
 func (g *ledger) carry(a *account) bool {
-	old, ok := g.accounts.Load(accountKey{a.key.key, a.key.day - 1})
-	if !ok || old.batch.Load() != nil {
+	key := a.key()
+	old := g.find(&key, a.day-1)
+	if old == nil || old.limited.loading() {
 		return false
 	}
 	count := old.count.Load()
 	if count == deadCount {
 		return false
 	}
-	if old.monthEnd == a.monthEnd {
+	if old.day.monthEnd() == a.day.monthEnd() {
 		a.rest.Store(add(old.rest.Load()+old.base.Load(), max(count, 0)))
 		a.told[PeriodMonth-1].Store(old.told[PeriodMonth-1].Load())
 	}
@@ -190,14 +198,19 @@ func (g *ledger) carry(a *account) bool {
 
 // charge is one account's part of a Take: the joint room of all allowances with its Key.
 type charge struct {
-	acct *account
-	use  int64 // of the day: as last read, or as it is after spending
+	found *account // what find has returned, if it was asked already
+	acct  *account // living when it was looked at; nil before that
+	use   int64    // of the day: as last read, or as it is after spending
 }
 
 // room returns the day's use up to which the limits from i on with the Key of limits[i] let requests pass. Shadow
 // limits and those without a Max do not count.
-func (a *account) room(limits []Limit, i int) int64 {
+func (t *take) room(a *account, i int) int64 {
 	most := int64(1<<63 - 1)
+	if t.admitted {
+		return most
+	}
+	limits := t.limits
 	for j := i; j < len(limits); j++ {
 		l := &limits[j]
 		if l.Allowance.Max == 0 || l.Shadow || j > i && l.Key != limits[i].Key {
@@ -215,13 +228,16 @@ func (a *account) room(limits []Limit, i int) int64 {
 // look reads an account and reports whether it has room.
 func (g *ledger) look(t *take, i int, c *charge) bool {
 	limits, cost := t.limits, t.cost
-	c.acct = g.open(&limits[i], t.day)
+	if c.found == nil || c.found.Dead() {
+		c.found = g.find(&limits[i].Key, t.day)
+	}
+	c.acct = g.open(&limits[i], t.day, c.found)
 	if limits[i].Allowance.Max > 0 {
 		if !c.acct.limited.Load() {
-			c.acct.limited.Store(true)
+			c.acct.limited.set(stateLimited)
 		}
-		if b := c.acct.batch.Load(); b != nil && !limits[i].Shadow {
-			g.await(b)
+		if c.acct.limited.loading() && !limits[i].Shadow && !t.admitted {
+			g.await(c.acct)
 		}
 	}
 	if cost < 1 {
@@ -230,7 +246,7 @@ func (g *ledger) look(t *take, i int, c *charge) bool {
 	}
 	base := c.acct.base.Load()
 	c.use = max(c.acct.count.top(), 0) + base
-	room := c.acct.room(limits, i)
+	room := t.room(c.acct, i)
 	if cost > room-c.use && c.acct.count.credits.Load() != nil {
 		c.use = max(c.acct.count.settle(), 0) + base
 	}
@@ -242,7 +258,7 @@ func (g *ledger) spend(t *take, i int, c *charge) bool {
 	for {
 		a := c.acct
 		base := a.base.Load()
-		most := a.room(t.limits, i) - base
+		most := t.room(a, i) - base
 		s, quiet := a.count.credits.Load(), most
 		if s != nil {
 			quiet = min(a.quiet(t.limits, i, a.count.top()+base)-base, most)
@@ -257,7 +273,7 @@ func (g *ledger) spend(t *take, i int, c *charge) bool {
 		case evicted:
 			g.look(t, i, c)
 		case lost:
-			a.count.contended(min(a.quiet(t.limits, i, c.use)-c.use, most-n), leastCount, t.at)
+			a.count.contended(&a.lost, min(a.quiet(t.limits, i, c.use)-c.use, most-n), leastCount, t.at)
 		}
 	}
 }
@@ -266,7 +282,7 @@ func (g *ledger) spend(t *take, i int, c *charge) bool {
 // next one corrects that.
 func (g *ledger) rollBack(t *take, i int, c *charge) {
 	for c.acct.count.lower(&t.lane, min(t.cost, MaxRequests), leastCount) == evicted {
-		c.acct = g.open(&t.limits[i], t.day) // saved and evicted with our cost in it: its successor has it in its base
+		c.acct = g.open(&t.limits[i], t.day, g.find(&t.limits[i].Key, t.day)) // saved and evicted with our cost in it: its successor has it in its base
 	}
 	c.use = max(c.acct.count.top(), 0) + c.acct.base.Load()
 	g.mark(c.acct)
@@ -286,31 +302,28 @@ func (g *ledger) mark(a *account) {
 func (g *ledger) sweep(now time.Time) (removed int) {
 	g.sweeping.Lock()
 	defer g.sweeping.Unlock()
-	g.accounts.Range(func(k accountKey, a *account) bool {
-		count := a.count.Load()
-		if count != a.seen || a.idle.IsZero() || a.idle.After(now) {
-			a.seen, a.idle = count, now
-			return true
-		}
-		a.count.retire()
-		switch {
-		case g.usage.Sink == nil && now.Unix() < a.monthEnd+31*daySeconds: // a margin, for a clock that is set back
-			return true
-		case g.usage.Sink != nil && (now.Sub(a.idle) < g.usage.IdleAfter || !g.settled(a, count)):
-			return true
-		case !a.count.kill(count):
-			return true
-		}
-		g.accounts.Compute(k, func(old *account, loaded bool) (*account, xsync.ComputeOp) {
-			if loaded && old == a {
-				return nil, xsync.DeleteOp
-			}
-			return old, xsync.CancelOp
-		})
-		removed++
-		return true
-	})
+	for shard := range index.Shards {
+		removed += g.accounts.Sweep(shard, func(a *account) bool { return g.evict(a, now) })
+	}
 	return removed
+}
+
+// evict evicts an account that is idle and saved, and takes credits away from any that is idle.
+func (g *ledger) evict(a *account, now time.Time) bool {
+	count, at := a.count.Load(), max(uint32(now.Unix()), 1)
+	if count == deadCount {
+		return false
+	}
+	idle := int32(at - a.idle)
+	if seen := uint8(count ^ count>>8); seen != a.seen || a.idle == 0 || idle < 0 {
+		a.seen, a.idle = seen, at
+		return false
+	}
+	a.count.retire()
+	if g.usage.Sink == nil {
+		return now.Unix() >= int64(a.day.monthEnd()+31)*daySeconds && a.count.kill(count) // a margin, for a clock that is set back
+	}
+	return time.Duration(idle)*time.Second >= g.usage.IdleAfter && g.settled(a, count) && a.count.kill(count)
 }
 
 // settled reports whether what an account counts is recorded.

@@ -23,8 +23,14 @@ type batch struct {
 }
 
 // await waits for the first attempt to load an account, for at most LoadTimeout.
-func (g *ledger) await(b *batch) {
+func (g *ledger) await(a *account) {
 	if g.down.Load() {
+		return
+	}
+	g.mu.Lock()
+	b := g.waits[a]
+	g.mu.Unlock()
+	if b == nil {
 		return
 	}
 	timer := time.NewTimer(g.usage.LoadTimeout)
@@ -57,6 +63,10 @@ func (g *ledger) loadAll(ctx context.Context) error {
 		if err == nil {
 			for i, a := range b.accounts {
 				a.begin(usage[i])
+				delete(g.waits, a)
+			}
+			if len(g.waits) == 0 {
+				g.waits = nil // a map does not shrink
 			}
 			g.batches[0] = nil
 			g.batches = g.batches[1:]
@@ -94,7 +104,8 @@ func (a *account) begin(u Usage) {
 		a.own, a.saved = u.Own, u.Own
 	}
 	a.learn(u)
-	if a.batch.Swap(nil) != nil { // not carried over from yesterday: what was passed before is not told again
+	if a.limited.loading() { // not carried over from yesterday: what was passed before is not told again
+		a.limited.clear(stateLoading)
 		a.told[PeriodDay-1].Store(0)
 		a.told[PeriodMonth-1].Store(0)
 	}

@@ -66,14 +66,14 @@ func NewLocal(o LocalOptions) *Local {
 	for i := range l.shards {
 		l.shards[i].table.Store(newTable(0))
 	}
-	l.ledger, l.flights = newLedger(o.Usage), newFlights()
+	l.ledger, l.flights = newLedger(o.Usage, l.hasher), newFlights(l.hasher)
 	return l
 }
 
 // Len returns the number of counts in memory: buckets that are not full, and those that no sweep has seen full yet;
 // accounts of allowances; and Keys with requests in flight, now or since the last sweep.
 func (l *Local) Len() int {
-	n := l.ledger.accounts.Size() + l.flights.m.Size()
+	n := l.ledger.accounts.Len() + l.flights.Len()
 	for i := range l.shards {
 		n += int(l.shards[i].cells.Load())
 	}

@@ -19,11 +19,12 @@ type bucket struct {
 	tat  instant // as last read
 	debt span    // as last read, or as it is after spending
 
-	charge        // of an allowance, in the first one with its Key
-	lead    int   // of an allowance: the first one with its Key
-	flight  int64 // of concurrency: requests in flight, as last read or after entering
-	charged bool  // something was spent, or a slot taken
-	over    bool  // there was no room
+	charge          // of an allowance, in the first one with its Key
+	lead    int     // of an allowance: the first one with its Key
+	seat    *flight // of concurrency; nil when the key has none
+	flight  int64   // of concurrency: requests in flight, as last read or after entering
+	charged bool    // something was spent, or a slot taken
+	over    bool    // there was no room
 }
 
 // Take implements [Store].
@@ -60,8 +61,15 @@ func (l *Local) takeAll(now time.Time, cost int64, limits []Limit, out []Status,
 	t := take{now: now, at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, buckets: buckets}
 	// All cells are looked up before anything is written: so the processor waits for their memory only once.
 	for i := range limits {
-		if limit := &limits[i]; !limit.Rate.IsZero() {
-			buckets[i].cell = l.find(&limit.Key)
+		switch b, limit := &buckets[i], &limits[i]; {
+		case !limit.Rate.IsZero():
+			b.cell = l.find(&limit.Key)
+		case !limit.Allowance.IsZero():
+			if b.lead = t.leader(i); b.lead == i {
+				b.found = l.ledger.find(&limit.Key, t.day)
+			}
+		case limit.Concurrent > 0:
+			b.seat = l.flights.find(&limit.Key)
 		}
 	}
 
@@ -102,7 +110,7 @@ func (l *Local) Refund(now time.Time, cost int64, limits []Limit) {
 				l.rollBackRate(limit, &b, t.at, cost)
 			}
 		case !limit.Allowance.IsZero() && t.leader(i) == i:
-			b.acct = l.ledger.open(limit, t.day)
+			b.acct = l.ledger.open(limit, t.day, l.ledger.find(&limit.Key, t.day))
 			l.ledger.rollBack(&t, i, &b.charge)
 		}
 	}
@@ -118,6 +126,29 @@ func (l *Local) Release(limits []Limit) {
 	}
 }
 
+// Count counts a request that another store has admitted, in the allowances among the limits: it refuses nothing, and warns
+// and records as if it had come by Take.
+func (l *Local) Count(now time.Time, cost int64, limits []Limit) {
+	if cost < 1 {
+		return
+	}
+	t := take{at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, admitted: true}
+	for i := range limits {
+		if limits[i].Allowance.IsZero() || t.leader(i) != i {
+			continue
+		}
+		var c charge
+		l.ledger.look(&t, i, &c)
+		l.ledger.spend(&t, i, &c)
+		for j := i; j < len(limits); j++ {
+			if a := &limits[j].Allowance; a.Max > 0 && limits[j].Key == limits[i].Key {
+				used := c.acct.used(a.Period, c.use)
+				l.ledger.warn(c.acct, a, used-min(cost, MaxRequests), used)
+			}
+		}
+	}
+}
+
 // take is a Take under way.
 type take struct {
 	now     time.Time
@@ -127,6 +158,8 @@ type take struct {
 	limits  []Limit
 	buckets []bucket
 	lane    lane.Number // of the core, once it was asked for
+	// admitted says that the request has passed already: no limit has a say.
+	admitted bool
 }
 
 // leader returns the first allowance with the Key of the allowance i.
@@ -146,15 +179,15 @@ func (l *Local) look(t *take, i int) bool {
 	case !limit.Rate.IsZero():
 		b.over = !l.lookRate(b, &limit.Rate, t.at, t.cost)
 	case !limit.Allowance.IsZero():
-		if b.lead = t.leader(i); b.lead < i {
+		if b.lead < i {
 			return true // its leader speaks for it
 		}
 		return l.ledger.look(t, i, &b.charge)
 	case limit.Concurrent > 0:
-		if c := l.flights.find(&limit.Key); t.cost < 1 {
-			b.flight = c.inFlight()
+		if t.cost < 1 {
+			b.flight = b.seat.inFlight()
 		} else {
-			b.flight = c.look(limit.Concurrent)
+			b.flight = b.seat.look(limit.Concurrent)
 		}
 		b.over = t.cost > 0 && b.flight >= limit.Concurrent
 	}
@@ -193,16 +226,16 @@ func (l *Local) spend(t *take, i int) bool {
 		b.charged = l.spendRate(t, b, limit)
 		b.over = !b.charged
 	case !limit.Allowance.IsZero():
-		if b.acct == nil { // the first limit, or one that follows a leader
-			if b.lead = t.leader(i); b.lead < i {
-				return true
-			}
+		if b.lead < i {
+			return true
+		}
+		if b.acct == nil { // the first limit
 			l.ledger.look(t, i, &b.charge)
 		}
 		b.charged = l.ledger.spend(t, i, &b.charge)
 		return b.charged
 	case limit.Concurrent > 0:
-		b.flight, b.charged = l.flights.enter(t, limit)
+		b.flight, b.charged = l.flights.enter(t, b.seat, limit)
 		b.over = !b.charged || b.flight > limit.Concurrent
 	}
 	return !b.over || limit.Shadow

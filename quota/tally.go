@@ -17,8 +17,16 @@ type tally struct {
 	n atomic.Int64
 	// credits are what cores hold; nil unless the tally is contended, sealed once it was evicted.
 	credits atomic.Pointer[credits]
-	// lost is when a spender last lost a race for n, by its own now.
-	lost atomic.Uint64
+}
+
+// losses is when a spender last lost a race for a tally, by its own now: in units of 1024 ns.
+type losses struct{ last atomic.Uint32 }
+
+// often notes a lost race and reports whether the last one is less than 50 µs ago.
+func (l *losses) often(at instant) bool {
+	now := uint32(at >> (tickShift + 10))
+	ago := int32(now - l.last.Swap(now))
+	return ago < 49 && ago > -1000
 }
 
 // outcome is how an attempt to raise a tally has ended.
@@ -69,8 +77,8 @@ func (c *tally) raise(s *credits, mine *lane.Number, cost, most, quiet int64) (i
 
 // contended is called after raise has lost a race. When that happens again and again it gives the tally credits, if there
 // is so much room that they are of use; otherwise it stands back.
-func (c *tally) contended(room, least int64, at instant) {
-	many := often(&c.lost, at)
+func (c *tally) contended(lost *losses, room, least int64, at instant) {
+	many := lost.often(at)
 	if many && creditOf(room) > 0 {
 		if c.credits.Load() == nil {
 			c.credits.CompareAndSwap(nil, newCredits(least))

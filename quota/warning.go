@@ -15,7 +15,7 @@ type Warning struct {
 }
 
 // reached returns a bit for each threshold that is reached: 1 for 80 %, 2 for 100 %.
-func (a Allowance) reached(used int64) uint64 {
+func (a Allowance) reached(used int64) uint32 {
 	switch {
 	case used >= a.Max:
 		return 3
@@ -25,15 +25,21 @@ func (a Allowance) reached(used int64) uint64 {
 	return 0
 }
 
+// mark returns what tells the allowance's Max from another in an account's memory: all but two bits, never 0.
+func (a Allowance) mark() uint32 {
+	return uint32(uint64(a.Max)*0x9e3779b97f4a7c15>>35)<<2 | 1<<31 // 2^64 / golden ratio
+}
+
 // warn compares what is used now, and was before the request, with the thresholds. It costs one look at a word that
 // seldom changes, unless there is something to tell.
 func (g *ledger) warn(a *account, limit *Allowance, before, now int64) {
 	told := &a.told[limit.Period-1]
 	for {
 		word, reached := told.Load(), limit.reached(now)
+		mark := limit.mark()
 		known := word & 3
 		switch {
-		case word>>2 == uint64(limit.Max):
+		case word&^3 == mark:
 			if reached&^known == 0 {
 				return
 			}
@@ -42,11 +48,11 @@ func (g *ledger) warn(a *account, limit *Allowance, before, now int64) {
 		default:
 			known = 0 // another limit than before
 		}
-		if !told.CompareAndSwap(word, uint64(limit.Max)<<2|known|reached) {
+		if !told.CompareAndSwap(word, mark|known|reached) {
 			continue
 		}
 		fresh := reached &^ known
-		for bit, percent := uint64(1), 80; bit <= 2; bit, percent = bit<<1, percent+20 {
+		for bit, percent := uint32(1), 80; bit <= 2; bit, percent = bit<<1, percent+20 {
 			if fresh&bit == 0 {
 				continue
 			}

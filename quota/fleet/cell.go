@@ -35,7 +35,7 @@ type record struct {
 	closed, closedCost atomic.Int64
 	// lost is when a spender last lost a race for the tokens.
 	lost atomic.Int64
-	// used is, of concurrency, how many slots are taken here.
+	// used is, of concurrency, how many slots are taken here, but for those that are counted in stripes.
 	used atomic.Int64
 	// queued says that a fetch in the background is due.
 	queued atomic.Bool
@@ -133,7 +133,7 @@ func (c *cell) contended(at int64) {
 	const few, many = 1_000, 40_000 // turns of a quarter of a nanosecond
 	turns := few
 	if ago := at - c.lost.Swap(at); ago < int64(50*time.Microsecond) && ago > -int64(time.Millisecond) {
-		if c.id.kind != kindConcurrent && c.tokens.Load() >= leastBatch*tokenShare {
+		if c.tokens.Load() >= leastBatch*tokenShare {
 			if c.stripes.Load() == nil {
 				c.stripes.CompareAndSwap(nil, newStripes())
 			}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tenantgate/tenantgate/quota"
+	"github.com/tenantgate/tenantgate/quota/internal/lane"
 )
 
 // lossRetry is how long clients are told to wait that are refused because Redis is lost.
@@ -36,7 +37,7 @@ func (s *Store) allowAll(now time.Time, at, cost int64, limits []quota.Limit, ou
 			c.owed.Add(cost)
 		}
 	}
-	s.count(now, cost, limits)
+	s.local.Count(now, cost, limits)
 }
 
 // denyAll refuses a request if any limit applies to it.
@@ -112,9 +113,9 @@ func (s *Store) decideLocally(now time.Time, at, cost int64, limits []quota.Limi
 		case k == kindConcurrent:
 			c, exceeded := s.cellOf(l, k), shares[i].Concurrent < 0
 			if !allowed && (!exceeded || l.Shadow) {
-				c.release()
+				c.release(new(lane.Number))
 			}
-			out[i] = quota.ConcurrentStatus(max(l.Concurrent/nodes, 1), c.used.Load(), false)
+			out[i] = quota.ConcurrentStatus(max(l.Concurrent/nodes, 1), c.slots(), false)
 			if exceeded {
 				out[i] = quota.Status{Exceeded: true, RetryAfter: quota.ConcurrentRetry}
 			}
@@ -146,7 +147,7 @@ func (s *Store) takeShares(now time.Time, cost int64, fits bool, shares []quota.
 func (c *cell) borrow(most int64) bool {
 	for {
 		n := c.used.Load()
-		if n >= most {
+		if c.slots() >= most {
 			return false
 		}
 		if c.used.CompareAndSwap(n, n+1) {

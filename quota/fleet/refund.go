@@ -32,7 +32,7 @@ func (s *Store) Refund(now time.Time, cost int64, limits []quota.Limit) {
 	s.refund(made, limits)
 }
 
-// refundCounted tells the local store, which has counted the request; see count.
+// refundCounted tells the local store, which has counted the request.
 func (s *Store) refundCounted(now time.Time, cost int64, limits []quota.Limit) {
 	var few [inline]quota.Limit
 	list := few[:0]

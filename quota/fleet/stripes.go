@@ -19,7 +19,9 @@ type stripes struct {
 
 type stripe struct {
 	tokens atomic.Int64
-	_      [lane.Size - 8]byte
+	// used is, of concurrency, how many more slots were taken here than given back.
+	used atomic.Int64
+	_    [lane.Size - 16]byte
 }
 
 const (
@@ -47,13 +49,18 @@ func (s *stripes) lock() {
 
 func (s *stripes) unlock() { s.moving.Store(false) }
 
-// spend takes tokens from a lane's stripe, which it first fills if need be. What it says to be left does not count what
-// is in stripes.
-func (s *stripes) spend(c *cell, n *lane.Number, at, cost int64) (left int64, ok bool) {
+// mine returns the stripe of the caller's lane.
+func (s *stripes) mine(n *lane.Number) *stripe {
 	if *n == 0 {
 		*n = lane.Mine()
 	}
-	st := &s.list[n.Of(len(s.list))]
+	return &s.list[n.Of(len(s.list))]
+}
+
+// spend takes tokens from a lane's stripe, which it first fills if need be. What it says to be left does not count what
+// is in stripes.
+func (s *stripes) spend(c *cell, n *lane.Number, at, cost int64) (left int64, ok bool) {
+	st := s.mine(n)
 	for {
 		have := st.tokens.Load()
 		if have < cost {
@@ -84,9 +91,12 @@ func (s *stripes) fill(c *cell, st *stripe, at, cost int64) (left int64, ok bool
 	return n - batch - cost, true
 }
 
-// collect moves what is in stripes back to the cell's tokens. The caller holds moving.
+// collect moves what is in stripes back to the cell. The caller holds moving.
 func (s *stripes) collect(c *cell) {
 	for i := range s.list {
+		if n := s.list[i].used.Swap(0); n != 0 {
+			c.used.Add(n)
+		}
 		if n := s.list[i].tokens.Swap(0); n != 0 {
 			c.tokens.Add(n)
 		}
@@ -124,6 +134,52 @@ func (c *cell) empty() int64 {
 		}
 		if taken {
 			return n
+		}
+	}
+}
+
+// enter notes that a slot is taken.
+func (c *cell) enter(n *lane.Number) {
+	if s := c.stripes.Load(); s != nil {
+		s.mine(n).used.Add(1)
+		return
+	}
+	c.used.Add(1)
+}
+
+// slots returns how many slots are taken.
+func (c *cell) slots() int64 {
+	sum := c.used.Load()
+	if s := c.stripes.Load(); s != nil {
+		for i := range s.list {
+			sum += s.list[i].used.Load()
+		}
+	}
+	return sum
+}
+
+// leave notes that a slot is given back, if one is taken.
+func (c *cell) leave(n *lane.Number) bool {
+	s := c.stripes.Load()
+	if s != nil && lower(&s.mine(n).used) || lower(&c.used) {
+		return true
+	}
+	if s == nil {
+		return false
+	}
+	c.gather() // it was taken in another lane
+	return lower(&c.used)
+}
+
+// lower takes one from a number that is above 0.
+func lower(v *atomic.Int64) bool {
+	for {
+		n := v.Load()
+		if n <= 0 {
+			return false
+		}
+		if v.CompareAndSwap(n, n-1) {
+			return true
 		}
 	}
 }

@@ -102,7 +102,7 @@ func (s *Store) sweepShard(i int) {
 
 // idle sees to one cell and reports whether it can be forgotten: what it knows, Redis knows too.
 func (s *Store) idle(c *cell, at int64) bool {
-	tokens, used := c.gather(), c.used.Load()
+	tokens, used := c.gather(), c.slots()
 	up := s.link.up.Load()
 	if tokens != c.seen || c.since == 0 {
 		c.seen, c.since = tokens, max(at, 1)
@@ -163,7 +163,7 @@ func (s *Store) returnLeases(deadline time.Time) {
 	for i := range s.shards {
 		table := *s.shards[i].table.Load()
 		for j := range table {
-			if c := table[j].cell.Load(); c != nil && !c.dead() && (c.gather() > 0 || c.used.Load() > 0 || c.asking()) {
+			if c := table[j].cell.Load(); c != nil && !c.dead() && (c.gather() > 0 || c.slots() > 0 || c.asking()) {
 				work <- c
 			}
 		}

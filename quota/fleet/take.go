@@ -52,7 +52,7 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 			return s.ask(now, cost, limits, out)
 		}
 		if k == kindConcurrent {
-			c.used.Add(1)
+			c.enter(&mine)
 		}
 		if left <= int64(c.low.Load()) {
 			s.enqueue(c)
@@ -64,7 +64,7 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		}
 	}
 	if counted {
-		s.count(now, cost, limits)
+		s.local.Count(now, cost, limits) // which records what tenants use of their allowances, and warns of it
 	}
 	return true
 }
@@ -105,36 +105,16 @@ func (s *Store) look(now time.Time, at int64, limits []quota.Limit, out []quota.
 	}
 }
 
-// count tells the local store of a request that Redis has admitted, because it is the local store that records what
-// tenants use of their allowances, and warns of it. As shadow limits they refuse nothing.
-func (s *Store) count(now time.Time, cost int64, limits []quota.Limit) {
-	const usual = 3
-	var (
-		few  [usual]quota.Limit
-		out  [usual]quota.Status
-		list = few[:0]
-	)
-	for i := range limits {
-		if l := &limits[i]; !l.Allowance.IsZero() {
-			if len(list) == usual {
-				s.local.Take(now, cost, list, out[:])
-				list = list[:0]
-			}
-			list = append(list, quota.Limit{Name: l.Name, Key: l.Key, Tenant: l.Tenant, Allowance: l.Allowance, Shadow: true})
-		}
-	}
-	s.local.Take(now, cost, list, out[:])
-}
-
 // Release implements [quota.Store].
 func (s *Store) Release(limits []quota.Limit) {
+	var mine lane.Number
 	for i := range limits {
 		l := &limits[i]
 		if kindOf(l) != kindConcurrent {
 			continue
 		}
 		c := s.find(&id{l.Key, kindConcurrent})
-		if c == nil || !c.release() {
+		if c == nil || !c.release(&mine) {
 			// The slot was taken before this store was there.
 			s.local.Release(limits[i : i+1])
 			continue
@@ -147,22 +127,16 @@ func (s *Store) Release(limits []quota.Limit) {
 }
 
 // release gives back one slot, if one is taken: to the lease, unless it was taken without one.
-func (c *cell) release() bool {
-	for {
-		n := c.used.Load()
-		if n <= 0 {
-			return false
-		}
-		if c.used.CompareAndSwap(n, n-1) {
-			break
-		}
+func (c *cell) release(n *lane.Number) bool {
+	if !c.leave(n) {
+		return false
 	}
-	for {
-		n := c.owed.Load()
-		if n <= 0 {
-			break
-		}
-		if c.owed.CompareAndSwap(n, n-1) {
+	if lower(&c.owed) {
+		return true
+	}
+	if s := c.stripes.Load(); s != nil {
+		if st := s.mine(n); st.tokens.Load() < mostBatch {
+			st.tokens.Add(1)
 			return true
 		}
 	}
