@@ -40,8 +40,8 @@ func TestAllocations(t *testing.T) {
 // TestRefusalAllocations holds the number of allocations that a refusal makes:
 //
 //   - 2: the request's state and the function value, as above
-//   - 1: the values of the answer's header fields
-//   - 4, only over quota: the text of the rate limit headers and of Retry-After, the refusal, and the names of the limits
+//   - 2, only over quota: the text of the rate limit headers, and the refusal with the names of up to two limits. (Retry-After
+//     is one more from 100 s on.)
 func TestRefusalAllocations(t *testing.T) {
 	for _, c := range refusalCases(t) {
 		prepare := c

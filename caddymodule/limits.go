@@ -113,20 +113,12 @@ func quotaName(l *quota.Limit) string {
 	return "apiRateLimit"
 }
 
-// overQuota is the refusal of a request that a limit has refused.
-func overQuota(limits []quota.Limit, statuses []quota.Status) *router.Refusal {
-	e := quota.Enforce(limits, statuses)
-	exceeded := router.Exceeded{Usage: e.CurrentUsage, Limit: e.Limit}
-	if i := quota.Tightest(limits, statuses); i >= 0 {
-		exceeded.Quota = quotaName(&limits[i])
-	}
-	n := 0
-	for i := range limits {
-		if statuses[i].Exceeded && !limits[i].Shadow {
-			n++
-		}
-	}
-	exceeded.Policies = make([]string, 0, n)
+// overQuota is the refusal of a request that a limit has refused; tightest is the index of the one that it speaks of.
+func overQuota(limits []quota.Limit, statuses []quota.Status, tightest int) *router.Refusal {
+	e := quota.Enforce(limits[tightest:tightest+1], statuses[tightest:tightest+1])
+	exceeded := router.Exceeded{Quota: quotaName(&limits[tightest]), Usage: e.CurrentUsage, Limit: e.Limit}
+	var policies [maxLimits]string
+	exceeded.Policies = policies[:0]
 	for i := range limits {
 		if statuses[i].Exceeded && !limits[i].Shadow {
 			exceeded.Policies = append(exceeded.Policies, limits[i].Name)

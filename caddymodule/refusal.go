@@ -14,32 +14,42 @@ import (
 // maxInstance bounds the path that a problem repeats as its instance, in bytes.
 const maxInstance = 256
 
-// answer is what the answer to a refused request takes: the values of its header fields, which the response's header map
-// points to and nobody else may see (see state.values), and its text.
+// answer is the header of the answer to a refused request.
 type answer struct {
 	header http.Header
-	values [maxAnswerFields]string
-	used   int
+	// values has room for the values of the header fields, which the header map points to and nobody else may see: see
+	// state.values.
+	values []string
 }
 
 // maxAnswerFields is how many header fields a refusal sets at most: Cache-Control, Retry-After, WWW-Authenticate, Vary,
 // X-Content-Type-Options, Content-Type, Content-Security-Policy and Content-Length.
 const maxAnswerFields = 8
 
+// answer begins an answer. Its values take the place of those that would have gone upstream, unless a handler behind the
+// tenant handler refuses the request: by then they are there.
+func (st *state) answer(header http.Header) answer {
+	room := st.values[st.used:]
+	if len(room) < maxAnswerFields {
+		return answer{header, make([]string, maxAnswerFields)}
+	}
+	st.used += maxAnswerFields
+	return answer{header, room[:maxAnswerFields]}
+}
+
 // set sets the header field of that name, which is canonical.
 func (a *answer) set(key, value string) {
-	i := a.used
-	a.used++
-	a.values[i] = value
-	a.header[key] = a.values[i : i+1 : i+1]
+	a.values[0] = value
+	a.header[key] = a.values[:1:1]
+	a.values = a.values[1:]
 }
 
 // bodies are not made anew for each refusal. Nothing that writes keeps them (see io.Writer).
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
 // writeRefusal answers a refused request: with an HTML page if the client prefers that, else with a problem.
-func writeRefusal(w http.ResponseWriter, r *http.Request, refusal *router.Refusal) {
-	a := &answer{header: w.Header()}
+func (st *state) writeRefusal(w http.ResponseWriter, r *http.Request, refusal *router.Refusal) {
+	a := st.answer(w.Header())
 	a.refusal(refusal)
 	if a.header["Vary"] == nil {
 		a.set("Vary", "Accept")
@@ -83,8 +93,8 @@ func instance(r *http.Request) string {
 }
 
 // refusalHeaders sets the headers that a refusal has whoever writes its body.
-func refusalHeaders(header http.Header, refusal *router.Refusal) {
-	a := &answer{header: header}
+func (st *state) refusalHeaders(header http.Header, refusal *router.Refusal) {
+	a := st.answer(header)
 	a.refusal(refusal)
 }
 
@@ -92,8 +102,7 @@ func refusalHeaders(header http.Header, refusal *router.Refusal) {
 func (a *answer) refusal(refusal *router.Refusal) {
 	a.set("Cache-Control", "no-store")
 	if refusal.RetryAfter > 0 {
-		var memory [20]byte
-		a.set(quota.HeaderRetryAfter, string(quota.AppendRetryAfter(memory[:0], refusal.RetryAfter)))
+		a.set(quota.HeaderRetryAfter, quota.FormatRetryAfter(refusal.RetryAfter))
 	}
 	if refusal.Challenge != "" {
 		a.set("Www-Authenticate", refusal.Challenge)

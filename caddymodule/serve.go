@@ -109,10 +109,10 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, refu
 	h.outcomes.refuse(refusal.Code)
 	h.logRefusal(r, refusal)
 	if h.passErrors {
-		refusalHeaders(w.Header(), refusal)
+		st.refusalHeaders(w.Header(), refusal)
 		return caddyhttp.Error(refusal.Status, refusal)
 	}
-	writeRefusal(w, r, refusal)
+	st.writeRefusal(w, r, refusal)
 	return nil
 }
 

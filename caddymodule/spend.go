@@ -31,7 +31,8 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 		st.slots = slotsOf(limits)
 	}
 
-	if tightest := quota.Tightest(limits, statuses); tightest >= 0 { // -1: there are none to tell
+	tightest := quota.Tightest(limits, statuses)
+	if tightest >= 0 { // -1: there are none to tell
 		var cuts [5]int
 		b := quota.AppendPolicy(sp.text[:0], limits)
 		cuts[0] = len(b)
@@ -57,7 +58,7 @@ func (h *Handler) spend(w http.ResponseWriter, st *state) *router.Refusal {
 	}
 	if !allowed {
 		countQuotaRefusals(limits, statuses)
-		return overQuota(limits, statuses)
+		return overQuota(limits, statuses, tightest)
 	}
 	return nil
 }

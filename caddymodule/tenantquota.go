@@ -233,7 +233,7 @@ func (q *TenantQuota) spend(
 	}
 	if !allowed {
 		countQuotaRefusals(limits, statuses)
-		return w, overQuota(limits, statuses), id
+		return w, overQuota(limits, statuses, quota.Tightest(limits, statuses)), id
 	}
 	return w, nil, id
 }
@@ -266,7 +266,7 @@ func (q *TenantQuota) surcharge(st *state, now time.Time) *router.Refusal {
 	var refusal *router.Refusal
 	if !allowed {
 		countQuotaRefusals(charged, statuses)
-		refusal = overQuota(charged, statuses)
+		refusal = overQuota(charged, statuses, quota.Tightest(charged, statuses))
 	}
 	if st.ownLimits > 0 {
 		// The list is made anew from all limits, as they are now.

@@ -111,6 +111,14 @@ func AppendRetryAfter(b []byte, wait time.Duration) []byte {
 	return appendInteger(b, max(seconds(wait), 1))
 }
 
+// FormatRetryAfter returns what [AppendRetryAfter] appends. Waits of less than 100 s, as of most rates, cost no allocation.
+func FormatRetryAfter(wait time.Duration) string {
+	if wait == Never {
+		return ""
+	}
+	return strconv.FormatInt(min(max(seconds(wait), 1), maxInteger), 10)
+}
+
 // AppendXLimit appends the value of an X-RateLimit-Limit field to b: the limit's number ([Limit.Size]; of a rate the
 // burst), which is what X-RateLimit-Remaining counts down from.
 func AppendXLimit(b []byte, limit *Limit) []byte { return appendInteger(b, limit.Size()) }

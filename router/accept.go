@@ -12,6 +12,9 @@ const (
 // named: "*/*" and no header at all mean JSON, and so does a tie. What is beyond 1024 bytes or 32 media ranges is not
 // looked at; what cannot be parsed counts as not there.
 func PrefersHTML(accept string) bool {
+	if accept == "*/*" { // as programs send it
+		return false
+	}
 	if len(accept) > maxAccept {
 		accept = accept[:maxAccept]
 		// The last range may be cut in two.

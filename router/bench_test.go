@@ -86,6 +86,7 @@ func hotPaths(tb testing.TB) []hotPath {
 	}
 	health, other := request(tb, "", "/healthz").HTTP, request(tb, "", "/api/tasks").HTTP
 	buffer := make([]byte, 0, 1024)
+	policies := []string{"requests"}
 	const accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 	return []hotPath{
 		{"route/subdomain", 0, route(acme, "acme/production", request(tb, "acme.app.example.com:8080", "/api/tasks"), subdomain)},
@@ -134,6 +135,9 @@ func hotPaths(tb testing.TB) []hotPath {
 			}
 		}},
 		{"problem", 0, func() { buffer = refuseTenantNotFound.AppendProblem(buffer[:0], "/api/tasks") }},
+		{"problem over quota", 0, func() {
+			buffer = RefuseQuota(Exceeded{"apiRateLimit", 20, 20, policies}, time.Second).AppendProblem(buffer[:0], "/api/tasks")
+		}},
 		{"html", 0, func() { buffer = refuseTenantNotFound.AppendHTML(buffer[:0]) }},
 		{"accept", 0, func() {
 			if !PrefersHTML(accept) {

@@ -23,45 +23,23 @@ const problemQuotaExceeded = "https://iana.org/assignments/http-problem-types#qu
 // those of the quota, "violated-policies" of the draft among them, for quota_exceeded. instance is a URI reference for this occurrence, such as the path of the
 // request or "urn:uuid:" and the request's id; it is left out when empty.
 func (r *Refusal) AppendProblem(b []byte, instance string) []byte {
-	b = append(b, `{"type":`...)
-	if r.Exceeded != nil {
-		b = appendJSON(b, problemQuotaExceeded, "")
-	} else {
-		b = appendJSON(b, problemType, r.Code)
+	w := r.words
+	if w != nil && !w.fits(r) {
+		w = nil
 	}
-	b = append(b, `,"title":`...)
-	b = appendJSON(b, "", r.Title)
-	b = append(b, `,"status":`...)
-	b = strconv.AppendInt(b, int64(r.Status), 10)
-	b = append(b, `,"detail":`...)
-	b = appendJSON(b, "", r.Detail)
+	if w != nil {
+		b = append(b, w.before...)
+	} else {
+		b = appendBefore(b, r)
+	}
 	if instance != "" {
 		b = append(b, `,"instance":`...)
 		b = appendJSON(b, "", instance)
 	}
-	b = append(b, `,"code":`...)
-	b = appendJSON(b, "", r.Code)
-	if e := r.Exceeded; e != nil {
-		b = append(b, `,"allowed":false,"exceededQuota":`...)
-		b = appendJSON(b, "", e.Quota)
-		b = append(b, `,"currentUsage":`...)
-		b = strconv.AppendInt(b, e.Usage, 10)
-		b = append(b, `,"limit":`...)
-		b = strconv.AppendInt(b, e.Limit, 10)
-		b = append(b, `,"message":`...)
-		b = appendJSON(b, "", r.Detail)
-		if len(e.Policies) > 0 {
-			b = append(b, `,"violated-policies":[`...)
-			for i, policy := range e.Policies {
-				if i > 0 {
-					b = append(b, ',')
-				}
-				b = appendJSON(b, "", policy)
-			}
-			b = append(b, ']')
-		}
+	if w != nil {
+		return append(b, w.after...)
 	}
-	return append(b, '}')
+	return appendAfter(b, r)
 }
 
 const hexDigits = "0123456789abcdef"

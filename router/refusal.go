@@ -88,6 +88,8 @@ type Refusal struct {
 	Exceeded *Exceeded
 	// Cause is for the log only; nil when there is nothing to add.
 	Cause error
+
+	words *wording // nil where nothing was worded beforehand
 }
 
 // Exceeded is what the body of a quota_exceeded refusal says beyond the usual.
@@ -137,16 +139,6 @@ func Refuse(code string, cause error) *Refusal {
 		Status: http.StatusInternalServerError, Code: "internal_error",
 		Title: "Internal error", Detail: "The gateway made a mistake.",
 	}).WithCause(cause)
-}
-
-// RefuseQuota returns the refusal of a request that is over quota.
-func RefuseQuota(exceeded Exceeded, retryAfter time.Duration) *Refusal {
-	c := &struct { // one allocation
-		refusal  Refusal
-		exceeded Exceeded
-	}{*refuseQuotaExceeded, exceeded}
-	c.refusal.RetryAfter, c.refusal.Exceeded = retryAfter, &c.exceeded
-	return &c.refusal
 }
 
 // RefuseCredentials returns the refusal of credentials that do not hold, with the challenge to answer, such as
