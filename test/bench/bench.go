@@ -171,22 +171,6 @@ const (
 	header RateLimit-Policy "\"requests\";q=60000000;w=60"
 	header RateLimit "\"requests\";r=59999999;t=1"
 `
-	// respondProblem answers as the gateway does when a limit is used up.
-	respondProblem = `	header {
-		Cache-Control no-store
-		Content-Type application/problem+json
-		RateLimit "\"requests\";r=0;t=60"
-		RateLimit-Policy "\"requests\";q=1;w=60"
-		Retry-After 60
-		Vary Accept
-		X-Content-Type-Options nosniff
-	}
-	respond 429 {
-		body <<JSON
-			{"type":"urn:tenantgate:problem:quota_exceeded","title":"Quota exceeded","status":429,"detail":"A limit of this tenant is used up. Try again later.","instance":"/","code":"quota_exceeded","allowed":false,"exceededQuota":"apiRateLimit","currentUsage":1,"limit":1,"message":"A limit of this tenant is used up. Try again later."}
-			JSON
-	}
-`
 	// leanTransport is the block of a reverse_proxy that sends with `transport tenant`.
 	leanTransport = " {\n\t\ttransport tenant\n\t}\n"
 	// proxySingle forwards to the tenant's only upstream.
