@@ -36,13 +36,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.owned.strip(r)
 		return h.refuse(w, r, st, router.Refuse(router.CodeRegistryUnavailable, errNotStarted))
 	}
-	st.decision, err = h.router.Route(ctx, &st.request)
-	if err != nil {
+	if refusal := h.router.Decide(ctx, &st.request, &st.decision); refusal != nil {
 		h.owned.strip(r)
-		refusal, ok := err.(*router.Refusal) //nolint:errorlint // it is one, by Route's contract
-		if !ok {
-			refusal = router.Refuse(router.CodeRegistryUnavailable, err)
-		}
 		return h.refuse(w, r, st, refusal)
 	}
 	if refusal := h.spend(w, st); refusal != nil {

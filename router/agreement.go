@@ -61,16 +61,17 @@ func (a Agreement) demands(c *candidate) bool {
 var refuseUnproven = refuseCredentialsInvalid.WithCause(
 	errors.New("require authenticated: no token, session or API key of the request names its tenant"))
 
-// agree decides between the candidates. unknown says that a soft reference was unknown to the registry.
-func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, unknown bool) (Decision, *Refusal) {
+// agree decides between the candidates and writes the decision to d. unknown says that a soft reference was unknown to the
+// registry.
+func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, unknown bool, d *Decision) *Refusal {
 	w := decider(found)
 	switch {
 	case rt.requireAuthenticated && (w == nil || !w.yield.Authenticated):
-		return Decision{}, refuseUnproven
+		return refuseUnproven
 	case w == nil && unknown:
-		return Decision{}, refuseTenantNotFound
+		return refuseTenantNotFound
 	case w == nil:
-		return Decision{}, refuseTenantRequired
+		return refuseTenantRequired
 	}
 	// A default's environment gives way to one that the request names.
 	named := w.namesEnvironment() && !w.yield.Fallback
@@ -83,10 +84,10 @@ func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, u
 	}
 	rt.lookUp(ctx, now, w)
 	if w.failure != nil {
-		return Decision{}, w.failure
+		return w.failure
 	}
 	if w.missing != nil {
-		return Decision{}, refuseMissing(w.missing)
+		return refuseMissing(w.missing)
 	}
 	if len(found) > 1 {
 		for _, authenticated := range [...]bool{true, false} {
@@ -97,12 +98,12 @@ func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, u
 				}
 				var refusal *Refusal
 				if named, refusal = rt.settle(ctx, now, w, c, named); refusal != nil {
-					return Decision{}, refusal
+					return refusal
 				}
 			}
 		}
 	}
-	d := Decision{Resolved: w.res, Source: rt.names[w.source], Authenticated: w.yield.Authenticated}
+	*d = Decision{Resolved: w.res, Source: rt.names[w.source], Authenticated: w.yield.Authenticated}
 	w.agrees = true
 	d.Credential = w.credential
 	if c := user(found, w); c != nil {
@@ -119,7 +120,7 @@ func (rt *Router) agree(ctx context.Context, now time.Time, found []candidate, u
 	if d.Machine && d.User == "" {
 		d.Roles = w.yield.Roles // an API key of nobody has a role of its own
 	}
-	return d, nil
+	return nil
 }
 
 // decider returns the candidate that decides, or nil when none names a tenant.

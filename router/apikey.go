@@ -44,26 +44,31 @@ func NewAPIKey(o APIKeyOptions) (Source, error) {
 func (*apiKeySource) Name() string { return "api_key" }
 
 // Identify implements [Source].
-func (s *apiKeySource) Identify(r *Request) (Yield, error) {
+func (s *apiKeySource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (s *apiKeySource) identify(r *Request, y *Yield) error {
 	key, err := s.extractor.Extract(r.HTTP)
 	if err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		return RefuseCredentials(challengeInvalidToken, err)
 	}
 	if key == "" {
-		return Yield{}, nil
+		return nil
 	}
 	hash := s.known.hash(key)
 	learn := hash == ""
 	if learn {
 		if _, err := credential.ParseKey(key); err != nil {
-			return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+			return RefuseCredentials(challengeInvalidToken, err)
 		}
 		hash = credential.LookupKey(key)
 	}
-	return Yield{
-		Reference:     registry.Reference{Kind: registry.KindAPIKey, Key: hash},
-		Authenticated: true, Machine: true, Member: true, learn: learn,
-	}, nil
+	y.Reference = registry.Reference{Kind: registry.KindAPIKey, Key: hash}
+	y.Authenticated, y.Machine, y.Member, y.learn = true, true, true, learn
+	return nil
 }
 
 // learn implements learner.

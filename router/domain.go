@@ -20,11 +20,17 @@ func (domainSource) Name() string { return "domain" }
 func (domainSource) ReadsHost() {}
 
 // Identify implements [Source].
-func (domainSource) Identify(r *Request) (Yield, error) {
-	if !canBeDomain(r.Host) {
-		return Yield{}, nil
+func (s domainSource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (domainSource) identify(r *Request, y *Yield) error {
+	if canBeDomain(r.Host) {
+		y.Reference, y.Soft = registry.Reference{Kind: registry.KindHost, Key: r.Host}, true
 	}
-	return Yield{Reference: registry.Reference{Kind: registry.KindHost, Key: r.Host}, Soft: true}, nil
+	return nil
 }
 
 // canBeDomain reports whether a normalised host can be in the registry.

@@ -131,7 +131,8 @@ func (rt *Router) Explain(ctx context.Context, r *Request) *Explanation {
 		traces[i] = &tracedSource{Source: s}
 		traced.sources[i] = traces[i]
 	}
-	d, refusal := traced.route(ctx, r)
+	var d Decision
+	refusal := traced.route(ctx, r, &d)
 	e := &Explanation{
 		Host: r.Host, Agreement: rt.agreement.String(), Source: d.Source, Authenticated: d.Authenticated, User: d.User, Roles: d.Roles,
 	}

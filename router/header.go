@@ -70,18 +70,25 @@ func headerName(name string) (string, error) {
 func (*headerSource) Name() string { return "header" }
 
 // Identify implements [Source].
-func (s *headerSource) Identify(r *Request) (Yield, error) {
+func (s *headerSource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (s *headerSource) identify(r *Request, y *Yield) error {
 	if s.fromTrusted && !r.TrustedProxy {
-		return Yield{}, nil
+		return nil
 	}
 	tenant, ok1 := oneName(r.HTTP.Header[s.tenant])
 	environment, ok2 := oneName(r.HTTP.Header[s.environment])
 	if ok1 && ok2 {
 		if ref, ok := nameReference(tenant, environment); ok {
-			return Yield{Reference: ref}, nil
+			y.Reference = ref
+			return nil
 		}
 	}
-	return Yield{}, s.invalid
+	return s.invalid
 }
 
 // oneName returns the name that all values give, without blanks around it (RFC 9110 §5.5) and in lower case. It reports

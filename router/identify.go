@@ -59,19 +59,21 @@ func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (
 		if hostRead && rt.readsHost[i] {
 			continue
 		}
-		y, err := source.Identify(r)
-		if err != nil {
+		found = append(found, candidate{})
+		c := &found[len(found)-1]
+		y := &c.yield
+		if err := identifyInto(source, r, y); err != nil {
 			return nil, false, refuseSource(err)
 		}
 		if y.empty() {
+			found = found[:len(found)-1]
 			continue
 		}
 		if y.Fallback {
 			y.Authenticated = false // a standing answer proves nothing about this request
 		}
-		found = append(found, candidate{yield: y, source: i})
+		c.source = i
 		if looksUp(y.Reference.Kind) {
-			c := &found[len(found)-1]
 			if refusal := rt.prove(ctx, r.Now, c); refusal != nil {
 				return nil, false, refusal
 			}
@@ -85,7 +87,7 @@ func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (
 			}
 			continue
 		}
-		if c := &found[len(found)-1]; y.Soft && c.namesTenant() {
+		if y.Soft && c.namesTenant() {
 			// Whether this is anything at all decides what later host sources may say, so it cannot wait.
 			rt.lookUp(ctx, r.Now, c)
 			if c.missing != nil && c.missing.Tenant == uuid.Nil {
@@ -96,6 +98,34 @@ func (rt *Router) identify(ctx context.Context, r *Request, found []candidate) (
 		hostRead = hostRead || rt.readsHost[i]
 	}
 	return found, unknown, nil
+}
+
+// identifyInto asks the source and writes what it yields to y, which is zero before. A Yield is large enough for its copies
+// to be noticed: the usual sources write it in place. They are called as what they are, because whatever is handed to a
+// method of an interface has to be on the heap.
+func identifyInto(source Source, r *Request, y *Yield) (err error) {
+	switch s := source.(type) {
+	case *subdomainSource:
+		return s.identify(r, y)
+	case domainSource:
+		return s.identify(r, y)
+	case *headerSource:
+		return s.identify(r, y)
+	case *jwtSource:
+		return s.identify(r, y)
+	case removingJWT:
+		return s.identify(r, y)
+	case *sessionSource:
+		return s.identify(r, y)
+	case removingSession:
+		return s.identify(r, y)
+	case *apiKeySource:
+		return s.identify(r, y)
+	case removingAPIKey:
+		return s.identify(r, y)
+	}
+	*y, err = source.Identify(r)
+	return err
 }
 
 // refuseSource turns the error of a source into a refusal.

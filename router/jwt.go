@@ -94,27 +94,32 @@ func NewJWT(o JWTOptions) (Source, error) {
 func (*jwtSource) Name() string { return "jwt" }
 
 // Identify implements [Source].
-func (s *jwtSource) Identify(r *Request) (Yield, error) {
+func (s *jwtSource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (s *jwtSource) identify(r *Request, y *Yield) error {
 	token, _, err := s.extractor.Extract(r.HTTP)
 	if err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		return RefuseCredentials(challengeInvalidToken, err)
 	}
 	if token == "" {
-		return Yield{}, nil
+		return nil
 	}
 	ctx := r.HTTP.Context()
 	id, err := s.verifier.Verify(ctx, token, r.Now)
 	if err != nil {
-		return Yield{}, refuseToken(ctx, err)
+		return refuseToken(ctx, err)
 	}
 	ref, err := s.reference(id)
 	if err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		return RefuseCredentials(challengeInvalidToken, err)
 	}
-	return Yield{
-		Reference: ref, Authenticated: true, User: id.User, Roles: id.Roles,
-		SignedInAt: id.SignedInAt(), MFA: s.mfa.holds(id), SSO: s.sso.holds(id),
-	}, nil
+	y.Reference, y.Authenticated, y.User, y.Roles = ref, true, id.User, id.Roles
+	y.SignedInAt, y.MFA, y.SSO = id.SignedInAt(), s.mfa.holds(id), s.sso.holds(id)
+	return nil
 }
 
 var errTokenNames = errors.New("the token's claims for tenant and environment are no ids and no slugs")

@@ -82,14 +82,25 @@ func New(c Config) (*Router, error) {
 //
 // A malformed host is refused when a source reads the host name; otherwise r.Host is empty.
 func (rt *Router) Route(ctx context.Context, r *Request) (Decision, error) {
-	d, refusal := rt.route(ctx, r)
-	if refusal != nil {
-		return Decision{}, refusal
+	var d Decision
+	if refusal := rt.Decide(ctx, r, &d); refusal != nil {
+		return d, refusal
 	}
 	return d, nil
 }
 
-func (rt *Router) route(ctx context.Context, r *Request) (Decision, *Refusal) {
+// Decide is [Router.Route] for who has room for the decision. It is written to d, which has to be zero, and is zero again
+// with a refusal.
+func (rt *Router) Decide(ctx context.Context, r *Request, d *Decision) *Refusal {
+	refusal := rt.route(ctx, r, d)
+	if refusal != nil {
+		*d = Decision{}
+	}
+	return refusal
+}
+
+// route is Decide, but with a refusal by admit d is what was not admitted.
+func (rt *Router) route(ctx context.Context, r *Request, d *Decision) *Refusal {
 	if r.Now.IsZero() {
 		r.Now = time.Now()
 	}
@@ -97,24 +108,24 @@ func (rt *Router) route(ctx context.Context, r *Request) (Decision, *Refusal) {
 	if r.HTTP.Host != "" {
 		host, err := NormalizeHost(r.HTTP.Host)
 		if err != nil && rt.hostMatters {
-			return Decision{}, refuseHost.WithCause(err)
+			return refuseHost.WithCause(err)
 		}
 		r.Host = host
 	}
 	var space [usualYields]candidate
 	found, unknown, refusal := rt.identify(ctx, r, space[:0])
 	if refusal != nil {
-		return Decision{}, refusal
+		return refusal
 	}
-	d, refusal := rt.agree(ctx, r.Now, found, unknown)
+	refusal = rt.agree(ctx, r.Now, found, unknown, d)
 	if refusal == nil && r.HTTP.TLS != nil {
-		refusal = rt.checkServerName(ctx, r, &d)
+		refusal = rt.checkServerName(ctx, r, d)
 	}
 	if refusal == nil {
 		r.restOn(found)
-		refusal = rt.admit(ctx, r, &d)
+		refusal = rt.admit(ctx, r, d)
 	}
-	return d, refusal
+	return refusal
 }
 
 // refuseHost is the refusal of a malformed Host header.

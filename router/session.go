@@ -53,22 +53,29 @@ func NewSession(o SessionOptions) (Source, error) {
 func (*sessionSource) Name() string { return "session" }
 
 // Identify implements [Source].
-func (s *sessionSource) Identify(r *Request) (Yield, error) {
+func (s *sessionSource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (s *sessionSource) identify(r *Request, y *Yield) error {
 	value, err := s.session.Extract(r.HTTP)
 	if err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		return RefuseCredentials(challengeInvalidToken, err)
 	}
 	if value == "" {
-		return Yield{}, nil
+		return nil
 	}
 	key, hash, err := s.session.Verify(value)
 	if err != nil {
-		return Yield{}, RefuseCredentials(challengeInvalidToken, err)
+		return RefuseCredentials(challengeInvalidToken, err)
 	}
 	if s.kind == registry.KindSession {
 		key = hash
 	}
-	return Yield{Reference: registry.Reference{Kind: s.kind, Key: key}, Authenticated: true, Member: s.member}, nil
+	y.Reference, y.Authenticated, y.Member = registry.Reference{Kind: s.kind, Key: key}, true, s.member
+	return nil
 }
 
 // Rewrite implements [Rewriter].

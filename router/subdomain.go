@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tenantgate/tenantgate/registry"
 )
 
 // subdomainSource finds tenant and environment in the labels of a host name.
 type subdomainSource struct {
 	patterns []hostPattern // the most specific first
-	reserved map[string]struct{}
+	reserved reservedNames
 	invalid  *Refusal
 }
 
@@ -33,8 +35,7 @@ func NewSubdomain(patterns, reserved []string) (Source, error) {
 		return nil, errors.New("subdomain: at least one pattern is needed, such as {tenant}.app.example.com")
 	}
 	s := &subdomainSource{
-		reserved: make(map[string]struct{}, len(reserved)),
-		invalid:  refuseTenantInvalid.WithDetail("The host name does not contain a valid tenant name."),
+		invalid: refuseTenantInvalid.WithDetail("The host name does not contain a valid tenant name."),
 	}
 	for _, text := range patterns {
 		p, err := parseHostPattern(text)
@@ -59,7 +60,7 @@ func NewSubdomain(patterns, reserved []string) (Source, error) {
 		if err != nil || strings.Contains(host, ".") || host[0] == '[' {
 			return nil, fmt.Errorf("reserved name %q: not a single label of a host name", name)
 		}
-		s.reserved[host] = struct{}{}
+		s.reserved.add(host)
 	}
 	return s, nil
 }
@@ -71,13 +72,19 @@ func (*subdomainSource) Name() string { return "subdomain" }
 func (*subdomainSource) ReadsHost() {}
 
 // Identify implements [Source].
-func (s *subdomainSource) Identify(r *Request) (Yield, error) {
+func (s *subdomainSource) Identify(r *Request) (y Yield, err error) {
+	err = s.identify(r, &y)
+	return y, err
+}
+
+// identify is Identify for [identifyInto].
+func (s *subdomainSource) identify(r *Request, y *Yield) error {
 	host := r.Host
 	malformed := false
 	for i := range s.patterns {
 		// suffix begins with a dot, so what is left is the base domain.
 		if s.patterns[i].suffix[1:] == host {
-			return Yield{}, nil
+			return nil
 		}
 	}
 	for i := range s.patterns {
@@ -89,28 +96,39 @@ func (s *subdomainSource) Identify(r *Request) (Yield, error) {
 		if !ok {
 			continue
 		}
-		if s.isReserved(names.tenant) || names.label != names.tenant && s.isReserved(names.label) {
-			return Yield{}, nil
+		if s.reserved.has(names.tenant) || names.label != names.tenant && s.reserved.has(names.label) {
+			return nil
 		}
 		if !names.idna {
 			if ref, ok := nameReference(names.tenant, names.environment); ok &&
 				(names.environment != "" || !p.hasEnvironment) && names.tenant != "" {
-				return Yield{Reference: ref}, nil
+				y.Reference = ref
+				return nil
 			}
 		}
 		malformed = true
 	}
 	if malformed {
-		return Yield{}, s.invalid
+		return s.invalid
 	}
-	return Yield{}, nil
+	return nil
 }
 
-// isReserved reports whether name is never taken for a tenant.
-func (s *subdomainSource) isReserved(name string) bool {
-	if len(s.reserved) == 0 {
+// reservedNames are the names that are never taken for a tenant, by their length and in order: of the usual few, finding
+// one in a map would take several times as long.
+type reservedNames [registry.MaxSlugLength + 1][]string
+
+func (n *reservedNames) add(name string) {
+	list := &n[len(name)]
+	if i, found := slices.BinarySearch(*list, name); !found {
+		*list = slices.Insert(*list, i, name)
+	}
+}
+
+func (n *reservedNames) has(name string) bool {
+	if len(name) >= len(n) {
 		return false
 	}
-	_, ok := s.reserved[name]
-	return ok
+	_, found := slices.BinarySearch(n[len(name)], name)
+	return found
 }
