@@ -33,7 +33,7 @@ func bearer(h http.Header, apiKey bool) (string, error) {
 // cutBearer returns what follows the scheme, if that is Bearer.
 func cutBearer(line string) (credential string, ok bool) {
 	const scheme = "bearer"
-	line = strings.Trim(line, " \t")
+	line = trimBlanks(line)
 	if len(line) < len(scheme) || !strings.EqualFold(line[:len(scheme)], scheme) {
 		return "", false
 	}
@@ -56,7 +56,7 @@ func plainHeader(h http.Header, name string) (string, error) {
 	}
 	value, ok := cutBearer(lines[0])
 	if !ok {
-		value = strings.Trim(lines[0], " \t")
+		value = trimBlanks(lines[0])
 	}
 	if value == "" {
 		return "", refuse(ReasonMalformed, "the header %s is empty", name)

@@ -29,11 +29,13 @@ func findCookie(h http.Header, name string) (string, error) {
 
 // cookieValue returns the value of a cookie-pair (RFC 6265 §4.1.1) if it has that name.
 func cookieValue(pair, name string) (value string, ok bool) {
-	pair = strings.Trim(pair, " \t")
+	for pair != "" && isBlank(pair[0]) { // those at the end are the value's
+		pair = pair[1:]
+	}
 	if len(pair) <= len(name) || pair[len(name)] != '=' || pair[:len(name)] != name {
 		return "", false
 	}
-	value = strings.Trim(pair[len(name)+1:], " \t")
+	value = trimBlanks(pair[len(name)+1:])
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
 	}
@@ -64,11 +66,11 @@ func removePairs(line, name string) string {
 	var kept []string
 	changed := false
 	for _, pair := range strings.Split(line, ";") {
-		if _, ok := cookieValue(pair, name); ok || strings.Trim(pair, " \t") == name {
+		if _, ok := cookieValue(pair, name); ok || trimBlanks(pair) == name {
 			changed = true
 			continue
 		}
-		if pair = strings.Trim(pair, " \t"); pair != "" {
+		if pair = trimBlanks(pair); pair != "" {
 			kept = append(kept, pair)
 		}
 	}

@@ -22,7 +22,7 @@ func subprotocols(h http.Header) iter.Seq[string] {
 			for rest, more := line, true; more; {
 				var word string
 				word, rest, more = strings.Cut(rest, ",")
-				if word = strings.Trim(word, " \t"); word != "" && !yield(word) {
+				if word = trimBlanks(word); word != "" && !yield(word) {
 					return
 				}
 			}
