@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,25 +52,40 @@ func appendLimits(limits []quota.Limit, res *registry.Resolved, credential *regi
 // append appends the limits of one level. The tenant's and the environment's requests are counted in any case, so that they
 // can be billed, and so that an allowance that is given in mid-period knows what was spent.
 func (l *level) append(limits []quota.Limit, tenant, id uuid.UUID, q *registry.Quotas) []quota.Limit {
-	key := quota.Key{Scope: l.scope, ID: id}
 	if q.APIRateLimit != 0 {
-		limits = append(limits, quota.Limit{Name: l.rate, Key: key, Tenant: tenant, Rate: rateOf(q)})
+		limits = l.room(limits, tenant, id)
+		limit := &limits[len(limits)-1]
+		limit.Name, limit.Rate = l.rate, rateOf(q)
 	}
 	if q.MaxAPICallsPerDay != 0 || q.MaxAPICallsPerMonth == 0 && l.scope != quota.ScopeKey {
-		limits = append(limits, quota.Limit{
-			Name: l.day, Key: key, Tenant: tenant,
-			Allowance: quota.Allowance{Max: within(q.MaxAPICallsPerDay), Period: quota.PeriodDay},
-		})
+		limits = l.room(limits, tenant, id)
+		limit := &limits[len(limits)-1]
+		limit.Name, limit.Allowance = l.day, quota.Allowance{Max: within(q.MaxAPICallsPerDay), Period: quota.PeriodDay}
 	}
 	if q.MaxAPICallsPerMonth != 0 {
-		limits = append(limits, quota.Limit{
-			Name: l.month, Key: key, Tenant: tenant,
-			Allowance: quota.Allowance{Max: within(q.MaxAPICallsPerMonth), Period: quota.PeriodMonth},
-		})
+		limits = l.room(limits, tenant, id)
+		limit := &limits[len(limits)-1]
+		limit.Name, limit.Allowance = l.month, quota.Allowance{Max: within(q.MaxAPICallsPerMonth), Period: quota.PeriodMonth}
 	}
 	if q.MaxConcurrentRequests != 0 {
-		limits = append(limits, quota.Limit{Name: l.concurrency, Key: key, Tenant: tenant, Concurrent: within(q.MaxConcurrentRequests)})
+		limits = l.room(limits, tenant, id)
+		limit := &limits[len(limits)-1]
+		limit.Name, limit.Concurrent = l.concurrency, within(q.MaxConcurrentRequests)
 	}
+	return limits
+}
+
+// room appends a limit of the level that limits nothing yet. A limit is large enough for its copies to be noticed: it is
+// made in its place.
+func (l *level) room(limits []quota.Limit, tenant, id uuid.UUID) []quota.Limit {
+	n := len(limits)
+	if n == cap(limits) {
+		limits = slices.Grow(limits, 1)
+	}
+	limits = limits[:n+1]
+	limit := &limits[n]
+	*limit = quota.Limit{}
+	limit.Key.Scope, limit.Key.ID, limit.Tenant = l.scope, id, tenant
 	return limits
 }
 

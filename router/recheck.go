@@ -18,15 +18,15 @@ func (r *Request) restOn(found []candidate) {
 	r.rests = r.restSpace[:0]
 	for i := range found {
 		c := &found[i]
-		ref := c.yield.Reference
+		ref := &c.yield.Reference
 		switch {
 		case c.proof.Kind != registry.KindNone && !c.namesTenant():
-			ref = c.proof // says only who the user is
+			ref = &c.proof // says only who the user is
 		case !c.agrees:
 			continue
 		}
-		if !slices.Contains(r.rests, ref) {
-			r.rests = append(r.rests, ref)
+		if !slices.Contains(r.rests, *ref) {
+			r.rests = append(r.rests, *ref)
 		}
 	}
 }

@@ -114,8 +114,8 @@ func (s *subdomainSource) identify(r *Request, y *Yield) error {
 	return nil
 }
 
-// reservedNames are the names that are never taken for a tenant, by their length and in order: of the usual few, finding
-// one in a map would take several times as long.
+// reservedNames are the names that are never taken for a tenant, by their length and in order: finding one of the usual few in
+// a map would take several times as long.
 type reservedNames [registry.MaxSlugLength + 1][]string
 
 func (n *reservedNames) add(name string) {
@@ -129,6 +129,10 @@ func (n *reservedNames) has(name string) bool {
 	if len(name) >= len(n) {
 		return false
 	}
-	_, found := slices.BinarySearch(n[len(name)], name)
+	list := n[len(name)]
+	if len(list) <= 8 {
+		return slices.Contains(list, name)
+	}
+	_, found := slices.BinarySearch(list, name)
 	return found
 }
