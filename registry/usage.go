@@ -49,21 +49,31 @@ type UsageRecord struct {
 	Was int64
 }
 
-// row returns the account as the columns that name it, and the start of its month and of the next.
+// row returns the account as the columns that name it, for [correctUsage].
 func (a *UsageAccount) row() ([]any, error) {
-	metric := a.Metric
-	if metric == "" {
-		metric = MetricRequests
+	if err := a.check(); err != nil {
+		return nil, err
 	}
-	if len(metric) > maxMetric {
-		return nil, fmt.Errorf("a usage metric has at most %d bytes, not %d", maxMetric, len(metric))
+	return []any{a.Tenant.String(), idOrEmpty(a.Environment), idOrEmpty(a.APIKey), a.metric(), formatTime(startOfDay(a.Day))}, nil
+}
+
+// check returns an error for an account that cannot be.
+func (a *UsageAccount) check() error {
+	switch {
+	case len(a.Metric) > maxMetric:
+		return fmt.Errorf("a usage metric has at most %d bytes, not %d", maxMetric, len(a.Metric))
+	case a.Tenant == uuid.Nil:
+		return errors.New("usage belongs to no tenant")
 	}
-	if a.Tenant == uuid.Nil {
-		return nil, errors.New("usage belongs to no tenant")
+	return nil
+}
+
+// metric returns what is counted.
+func (a *UsageAccount) metric() string {
+	if a.Metric == "" {
+		return MetricRequests
 	}
-	day := startOfDay(a.Day)
-	month := day.AddDate(0, 0, 1-day.Day())
-	return []any{a.Tenant.String(), idOrEmpty(a.Environment), idOrEmpty(a.APIKey), metric, formatTime(day), formatTime(month), formatTime(month.AddDate(0, 1, 0))}, nil
+	return a.Metric
 }
 
 // startOfDay returns the first instant of the day in UTC.
@@ -89,86 +99,126 @@ func checkUsageCall(node string, accounts int) error {
 	return nil
 }
 
-// The columns of one account, as an element of the JSON array ?1.
-const accountOf = `organization_id = j.value->>0 AND environment_id = j.value->>1 AND api_key_id = j.value->>2 AND metric = j.value->>3`
+// Statements of a group's accounts, ?1, on the day ?2: as objects of what was counted by the node ?3, and as arrays.
+const (
+	upsertUsage = `INSERT INTO sys_usage (organization_id, environment_id, api_key_id, metric, period, period_start, node, used, updated_at)
+ SELECT $1, $2, $3, $4, 'day', ?2, ?3, j.value, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+ FROM json_each(?1) j WHERE EXISTS (SELECT 1 FROM sys_organization WHERE id = $1)
+ ON CONFLICT DO UPDATE SET used = excluded.used, updated_at = excluded.updated_at WHERE excluded.used > used`
 
-const selectUsage = `SELECT j.key,
-  (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node = ?2),
-  (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node <> ?2),
-  (SELECT coalesce(sum(used), 0) FROM sys_usage WHERE ` + accountOf + ` AND period = 'day' AND period_start >= j.value->>5 AND period_start < j.value->>6 AND period_start <> j.value->>4)
+	// The month goes from ?4 to ?5. One search for all three sums: an index holds all that it takes.
+	selectUsage = `SELECT j.key,
+  (SELECT coalesce(sum(used) FILTER (WHERE period_start = ?2 AND node = ?3), 0) || ' ' ||
+     coalesce(sum(used) FILTER (WHERE period_start = ?2 AND node <> ?3), 0) || ' ' ||
+     coalesce(sum(used) FILTER (WHERE period_start <> ?2), 0)
+   FROM sys_usage WHERE organization_id = $1 AND environment_id = $2 AND api_key_id = $3 AND metric = $4
+     AND period = 'day' AND period_start >= ?4 AND period_start < ?5)
  FROM json_each(?1) j`
+)
 
-// LoadUsage returns what is recorded of each account, in the same order: one query for all of them. Errors wrap
+var (
+	upsertUsagePlain, upsertUsageFull = usagePlain.of("j.key", upsertUsage), usageFull.of("j.key", upsertUsage)
+	selectUsagePlain, selectUsageFull = usagePlain.of("j.value", selectUsage), usageFull.of("j.value", selectUsage)
+)
+
+// correctUsage lowers what was recorded too high, unless another value was recorded since. Each record is an array of the
+// columns that name it, what is used and what was.
+const correctUsage = `UPDATE sys_usage SET used = j.value->>5, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+ FROM json_each(?1) j WHERE organization_id = j.value->>0 AND environment_id = j.value->>1 AND api_key_id = j.value->>2 AND metric = j.value->>3
+   AND period = 'day' AND period_start = j.value->>4 AND node = ?2 AND used = j.value->>6`
+
+// SaveUsage records what a node has counted, in one statement for all records of a day, and another for those of API keys and
+// routes: each all or none. A
+// value lowers the one that is recorded only if that is exactly Was, so that a call that is repeated or comes late does no
+// harm; such records are written by a statement of their own. What belongs to a tenant that was deleted is left out.
+// It costs least when the records are in the order of their tenants. Errors wrap [ErrUnavailable], except for records that
+// cannot be.
+func (s *Store) SaveUsage(ctx context.Context, node string, records []UsageRecord) error {
+	if err := errors.Join(s.migrated(), checkUsageCall(node, len(records))); err != nil {
+		return err
+	}
+	var more usageGroups
+	var less []any
+	for i := range records {
+		r := &records[i]
+		if r.Used < 0 || r.Used > MaxQuota {
+			return fmt.Errorf("usage must be from 0 to %d, not %d", MaxQuota, r.Used)
+		}
+		if r.Used < r.Was {
+			row, err := r.row()
+			if err != nil {
+				return err
+			}
+			less = append(less, append(row, r.Used, r.Was))
+			continue
+		}
+		g, err := more.of(&r.UsageAccount, len(records)-i)
+		if err != nil {
+			return err
+		}
+		g.addRecord(r)
+	}
+	for _, g := range more {
+		statement := upsertUsagePlain
+		if g.full {
+			statement = upsertUsageFull
+		}
+		if _, err := s.exec(ctx, statement, g.object(), formatTime(g.day), node); err != nil {
+			return err
+		}
+	}
+	if len(less) == 0 {
+		return nil
+	}
+	_, err := s.exec(ctx, correctUsage, mustJSON(less), node)
+	return err
+}
+
+// LoadUsage returns what is recorded of each account, in the same order: one query for all of a day, and another for API keys and
+// routes. Errors wrap
 // [ErrUnavailable], except for accounts that cannot be.
 func (s *Store) LoadUsage(ctx context.Context, node string, accounts []UsageAccount) ([]UsageTotals, error) {
 	if err := errors.Join(s.migrated(), checkUsageCall(node, len(accounts))); err != nil {
 		return nil, err
 	}
-	list := make([]any, len(accounts))
+	var groups usageGroups
 	for i := range accounts {
-		row, err := accounts[i].row()
+		g, err := groups.of(&accounts[i], len(accounts)-i)
 		if err != nil {
 			return nil, err
 		}
-		list[i] = row
+		g.addAccount(&accounts[i], i)
 	}
 	totals := make([]UsageTotals, len(accounts))
-	scan := func(rows *sql.Rows) error {
-		var i int
-		var t UsageTotals
-		if err := rows.Scan(&i, &t.Own, &t.Others, &t.Rest); err != nil {
-			return err
+	for _, g := range groups {
+		if err := s.loadUsage(ctx, node, g, totals); err != nil {
+			return nil, err
 		}
-		if i < 0 || i >= len(totals) {
-			return s.unavailable("it answered for an account that nobody asked for")
-		}
-		totals[i] = t
-		return nil
-	}
-	if err := s.query(ctx, scan, selectUsage, mustJSON(list), node); err != nil {
-		return nil, err
 	}
 	return totals, nil
 }
 
-const upsertUsage = `INSERT INTO sys_usage (organization_id, environment_id, api_key_id, metric, period, period_start, node, used)
- SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, 'day', j.value->>4, ?2, j.value->>7
- FROM json_each(?1) j WHERE EXISTS (SELECT 1 FROM sys_organization WHERE id = j.value->>0)
- ON CONFLICT DO UPDATE SET used = excluded.used, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE excluded.used > used`
-
-// correctUsage lowers what was recorded too high, unless another value was recorded since.
-const correctUsage = `UPDATE sys_usage SET used = j.value->>7, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
- FROM json_each(?1) j WHERE ` + accountOf + ` AND period = 'day' AND period_start = j.value->>4 AND node = ?2 AND used = j.value->>8`
-
-// SaveUsage records what a node has counted, in one statement: all of it or nothing. A value lowers the one that is
-// recorded only if that is exactly Was, so that a call that is repeated or comes late does no harm; such records are written
-// by a statement of their own. What belongs to a tenant that was deleted is left out. Errors wrap [ErrUnavailable], except for records that cannot be.
-func (s *Store) SaveUsage(ctx context.Context, node string, records []UsageRecord) error {
-	if err := errors.Join(s.migrated(), checkUsageCall(node, len(records))); err != nil {
-		return err
-	}
-	var more, less []any
-	for i := range records {
-		r := &records[i]
-		row, err := r.row()
-		if err != nil {
+func (s *Store) loadUsage(ctx context.Context, node string, g *usageGroup, totals []UsageTotals) error {
+	scan := func(rows *sql.Rows) error {
+		var i int
+		var sums sql.RawBytes
+		if err := rows.Scan(&i, &sums); err != nil {
 			return err
 		}
-		if r.Used < 0 || r.Used > MaxQuota {
-			return fmt.Errorf("usage must be from 0 to %d, not %d", MaxQuota, r.Used)
+		if i < 0 || i >= len(g.places) {
+			return s.unavailable("it answered for an account that nobody asked for")
 		}
-		if row = append(row, r.Used, r.Was); r.Used < r.Was {
-			less = append(less, row)
-		} else {
-			more = append(more, row)
+		t, ok := parseTotals(sums)
+		if !ok {
+			return s.unavailable("it answered with usage that is none")
 		}
+		totals[g.places[i]] = t
+		return nil
 	}
-	var err error
-	if len(more) > 0 {
-		_, err = s.exec(ctx, upsertUsage, mustJSON(more), node)
+	month := g.day.AddDate(0, 0, 1-g.day.Day())
+	statement := selectUsagePlain
+	if g.full {
+		statement = selectUsageFull
 	}
-	if err == nil && len(less) > 0 {
-		_, err = s.exec(ctx, correctUsage, mustJSON(less), node)
-	}
-	return err
+	return s.query(ctx, scan, statement, g.array(), formatTime(g.day), node, formatTime(month), formatTime(month.AddDate(0, 1, 0)))
 }

@@ -219,3 +219,69 @@ func TestListUsage(t *testing.T) {
 		}
 	})
 }
+
+// Promise: whatever accounts one call mixes — of tenants, environments, API keys, keys within an environment, limits on
+// routes whose names hold anything, other days and months — each gets its own count, and is read back in the order asked.
+func TestUsageOfAllKinds(t *testing.T) {
+	onAll(t, func(t *testing.T, s *Store) {
+		usedWorld(t, s)
+		var records []UsageRecord
+		for _, tenant := range []uuid.UUID{usedTenantID, uuid.MustParse(usedOther)} {
+			for _, environment := range []uuid.UUID{uuid.Nil, usedProd, usedDev} {
+				for _, key := range []uuid.UUID{uuid.Nil, usedKey} {
+					for _, metric := range []string{"", "route:1", `a"b\c`, "größe %s $1", strings.Repeat("é", 31)} {
+						for _, day := range []int{0, -1, 1} {
+							a := UsageAccount{Tenant: tenant, Environment: environment, APIKey: key, Metric: metric, Day: leapDay.AddDate(0, 0, day)}
+							records = append(records, UsageRecord{a, int64(len(records) + 1), 0})
+						}
+					}
+				}
+			}
+		}
+		save(t, s, "a", records...)
+		accounts := make([]UsageAccount, len(records))
+		for i := range records {
+			accounts[i] = records[len(records)-1-i].UsageAccount
+		}
+		for i, got := range load(t, s, "a", accounts...) {
+			r := records[len(records)-1-i]
+			if r.Metric == "" {
+				r.Metric = MetricRequests
+			}
+			want := UsageTotals{Own: r.Used}
+			for _, other := range records { // of February: today and the day before
+				same := other.Tenant == r.Tenant && other.Environment == r.Environment && other.APIKey == r.APIKey && other.metric() == r.Metric
+				if same && !other.Day.Equal(r.Day) && other.Day.Month() == r.Day.Month() {
+					want.Rest += other.Used
+				}
+			}
+			if got != want {
+				t.Errorf("%+v: got %+v, want %+v", r.UsageAccount, got, want)
+			}
+		}
+		if n := one[int](t, s, `SELECT count(*) FROM sys_usage WHERE used > 0 AND environment_id <> ?1 AND api_key_id <> ?1`, nilID); n != len(records) {
+			t.Errorf("%d rows of %d", n, len(records))
+		}
+	})
+}
+
+// Promise: sums that a server makes up are never taken for usage.
+func TestParseTotals(t *testing.T) {
+	for text, want := range map[string]UsageTotals{
+		"0 0 0":                   {},
+		"7 11 21":                 {7, 11, 21},
+		"9007199254740992 0 -1":   {MaxQuota, 0, -1},
+		"":                        {-1, -1, -1},
+		"1 2":                     {-1, -1, -1},
+		"1 2 3 4":                 {-1, -1, -1},
+		"1 2 3 ":                  {-1, -1, -1},
+		"1 2 x":                   {-1, -1, -1},
+		"1.5 2 3":                 {-1, -1, -1},
+		"9223372036854775808 0 0": {-1, -1, -1},
+	} {
+		got, ok := parseTotals([]byte(text))
+		if refused := want.Own < 0; ok == refused || ok && got != want {
+			t.Errorf("%q: %+v %v", text, got, ok)
+		}
+	}
+}
