@@ -2,12 +2,12 @@ package quota
 
 import (
 	"context"
-	"time"
+	"slices"
 )
 
 // Flush records what was counted since the last flush, and reads what other nodes have counted of the same accounts. It
-// returns the first error; what was not recorded then is recorded by the next one. [Local.Run] does it each FlushInterval;
-// a last call, when no request is under way any more, leaves nothing behind.
+// returns the first error; what was not recorded then is recorded by the next one. [Local.Run] does it by itself, at the pace
+// that [UsageOptions] describe; a last call, when no request is under way any more, leaves nothing behind.
 func (l *Local) Flush(ctx context.Context) error {
 	if l.ledger.usage.Source == nil {
 		return nil
@@ -34,7 +34,7 @@ func (l *Local) Unsaved() []Unsaved {
 	var list []Unsaved
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, a := range g.dirty {
+	for _, a := range slices.Concat(g.pace.pass, g.pace.waiting, g.dirty) {
 		switch count := a.count.Load(); {
 		case count == deadCount || count == 0:
 		case a.loaded || a.absolute:
@@ -61,29 +61,39 @@ func (l *Local) Restore(list []Unsaved) {
 	}
 }
 
-// flush saves what is dirty, batch by batch.
+// flush saves all that is dirty.
 func (g *ledger) flush(ctx context.Context) error {
+	if err := g.enterFlush(ctx); err != nil {
+		return err
+	}
+	defer g.leaveFlush()
+	return g.saveAll(ctx, g.takeAll())
+}
+
+// enterFlush waits until nobody else saves.
+func (g *ledger) enterFlush(ctx context.Context) error {
 	select {
 	case g.flushing <- struct{}{}:
-		defer func() { <-g.flushing }()
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	g.mu.Lock()
-	list := g.dirty
-	g.dirty = nil
-	g.mu.Unlock()
-	var first error
+}
+
+func (g *ledger) leaveFlush() { <-g.flushing }
+
+// saveAll saves accounts, batch by batch.
+func (g *ledger) saveAll(ctx context.Context, list []*account) error {
 	for len(list) > 0 {
-		n := min(len(list), batchSize)
-		if first != nil {
-			g.later(list) // one call that fails is enough
-			return first
-		}
-		first = g.save(ctx, list[:n])
+		n := min(len(list), saveSize)
+		err := g.save(ctx, list[:n])
 		list = list[n:]
+		if err != nil {
+			g.later(list) // one call that fails is enough
+			return err
+		}
 	}
-	return first
+	return nil
 }
 
 // later puts accounts back on the list.
@@ -160,22 +170,4 @@ func (g *ledger) refresh(ctx context.Context, list []*account) error {
 		a.learn(usage[i])
 	}
 	return nil
-}
-
-// flushLoop flushes until ctx ends.
-func (g *ledger) flushLoop(ctx context.Context) {
-	ticker := time.NewTicker(g.usage.FlushInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := g.flush(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		g.note(ctx, loopFlush, err)
-	}
 }

@@ -29,6 +29,7 @@ type ledger struct {
 	waits   map[*account]*batch
 	// dirty are accounts with something to be saved.
 	dirty []*account
+	pace  pace
 
 	// loading is held while accounts are loaded, sweeping by a sweep.
 	loading, sweeping sync.Mutex
@@ -44,8 +45,13 @@ type UsageOptions struct {
 	Source UsageSource
 	Sink   UsageSink
 	// FlushInterval is the pause between two flushes; default 1 s. A process that is killed loses what it counted since
-	// the last one.
+	// the last one. Where more accounts without a limit are counted for than one call saves (1000), saving these is
+	// paced: it pauses for 15 times as long as a call took.
 	FlushInterval time.Duration
+	// MaxFlush bounds how long a flush that is paced may take, by shorter pauses; default 30 s. What is counted meanwhile
+	// is for the one that follows, so that a process that is killed then loses what it counted of accounts without a
+	// limit in twice this time at most, as long as Sink keeps up without any pause.
+	MaxFlush time.Duration
 	// LoadTimeout bounds how long the first request of an account waits for Source; default 250 ms. After that, and as
 	// long as Source fails, nobody waits: requests are counted and allowed up to the limit as if nothing had been
 	// used before, and once Source answers, what it says is added.
@@ -63,6 +69,9 @@ type UsageOptions struct {
 func newLedger(o UsageOptions, h hasher) *ledger {
 	if o.FlushInterval <= 0 {
 		o.FlushInterval = time.Second
+	}
+	if o.MaxFlush <= 0 {
+		o.MaxFlush = 30 * time.Second
 	}
 	if o.LoadTimeout <= 0 {
 		o.LoadTimeout = 250 * time.Millisecond

@@ -1,0 +1,202 @@
+package quota
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+)
+
+const (
+	// saveSize is how many accounts one call of the sink saves.
+	saveSize = 1000
+	// pauseFactor is how many times as long as a call took it pauses before the next one of the same pass: then writing
+	// takes a sixteenth of the time of one core.
+	pauseFactor = 15
+)
+
+// pace holds the accounts that nobody's limit waits for. They are saved in passes: what has come together is put in the
+// order of the tenants, which is that of the registry's index, and saved batch by batch with pauses in between. While a pass
+// is under way, what comes is kept for the next one; so one that is asked for again meanwhile is written once.
+// The ledger's mu guards it.
+type pace struct {
+	// waiting is for the next pass, since a time.
+	waiting []*account
+	since   time.Time
+	// pass is what is left of the pass under way, which came together from started on and is to end by end.
+	pass         []*account
+	started, end time.Time
+}
+
+// Backlog returns how many accounts have been counted for and are not recorded yet, and for how long the oldest of them has
+// waited at most, to a second. Both are 0 when all is recorded.
+func (l *Local) Backlog() (accounts int, age time.Duration) {
+	g := l.ledger
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := &g.pace
+	oldest := p.started
+	if len(p.pass) == 0 {
+		oldest = p.since
+	}
+	if accounts = len(g.dirty) + len(p.waiting) + len(p.pass); len(p.waiting)+len(p.pass) > 0 {
+		age = time.Since(oldest)
+	}
+	return accounts, age
+}
+
+// takeAll takes all that is to be saved off the lists, in order.
+func (g *ledger) takeAll() []*account {
+	g.mu.Lock()
+	p := &g.pace
+	list := slices.Concat(p.pass, p.waiting, g.dirty)
+	p.pass, p.waiting, g.dirty = nil, nil, nil
+	g.mu.Unlock()
+	inOrder(list)
+	return list
+}
+
+// takeLimited takes the accounts with a limit off the list of what was spent since the last time, in order; the others wait
+// for the next pass. The caller is the one who saves.
+func (g *ledger) takeLimited(now time.Time) (list []*account) {
+	g.mu.Lock()
+	fresh := g.dirty
+	g.dirty = nil
+	g.mu.Unlock()
+	others := fresh[:0]
+	for _, a := range fresh {
+		if a.limited.Load() {
+			list = append(list, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	g.mu.Lock()
+	p := &g.pace
+	if len(p.waiting) == 0 {
+		p.since = now
+	}
+	p.waiting = append(p.waiting, others...)
+	g.mu.Unlock()
+	inOrder(list)
+	return list
+}
+
+// beginPass begins a pass with what waits, and reports whether there is one to go on with. A pass that is under way goes on.
+// The caller is the one who saves.
+func (g *ledger) beginPass(now time.Time) bool {
+	g.mu.Lock()
+	p := &g.pace
+	if len(p.pass) > 0 || len(p.waiting) == 0 {
+		g.mu.Unlock()
+		return false
+	}
+	p.pass, p.started, p.end = p.waiting, p.since, now.Add(g.usage.MaxFlush)
+	p.waiting = nil
+	list := slices.Clone(p.pass)
+	g.mu.Unlock()
+	inOrder(list) // while requests go on
+	g.mu.Lock()
+	p.pass = list
+	g.mu.Unlock()
+	return true
+}
+
+// savePart saves the next accounts of the pass, and returns how long to pause before the one after that; negative when there
+// is none.
+func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
+	if err := g.enterFlush(ctx); err != nil {
+		return -1, err
+	}
+	defer g.leaveFlush()
+	g.mu.Lock()
+	p := &g.pace
+	n := min(saveSize, len(p.pass))
+	list := p.pass[:n]
+	p.pass = p.pass[n:]
+	g.mu.Unlock()
+	if n == 0 { // somebody has flushed all
+		return -1, nil
+	}
+	began := time.Now()
+	err := g.save(ctx, list)
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil { // one call that fails is enough
+		p.waiting, p.since = append(p.pass, p.waiting...), p.started
+		p.pass = nil
+		return -1, err
+	}
+	if len(p.pass) == 0 {
+		p.pass = nil
+		return -1, nil
+	}
+	calls := (len(p.pass) + saveSize - 1) / saveSize
+	return max(0, min(pauseFactor*now.Sub(began), p.end.Sub(now)/time.Duration(calls))), nil
+}
+
+// inOrder sorts accounts by tenant, as the registry's index does.
+func inOrder(list []*account) {
+	if len(list) < 2 {
+		return
+	}
+	type place struct {
+		high, low uint64
+		scope     Scope
+		a         *account
+	}
+	places := make([]place, len(list))
+	for i, a := range list {
+		places[i] = place{binary.BigEndian.Uint64(a.tenant[:8]), binary.BigEndian.Uint64(a.tenant[8:]), a.key.key.Scope, a}
+	}
+	slices.SortFunc(places, func(x, y place) int {
+		return cmp.Or(cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low), cmp.Compare(x.scope, y.scope))
+	})
+	for i := range places {
+		list[i] = places[i].a
+	}
+}
+
+// flushLoop saves, until ctx ends: each FlushInterval the accounts that have a limit, and what others wait for in passes.
+func (g *ledger) flushLoop(ctx context.Context) {
+	tick := time.NewTicker(g.usage.FlushInterval)
+	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			var begun bool
+			if begun, err = g.flushLimited(ctx, now); begun {
+				next.Reset(0)
+			}
+		case <-next.C:
+			var pause time.Duration
+			if pause, err = g.savePart(ctx); pause >= 0 {
+				next.Reset(pause)
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		g.note(ctx, loopFlush, err)
+	}
+}
+
+// flushLimited saves the accounts with a limit that were spent from, and learns what others have used of them. Then it
+// begins a pass for the others, unless one is under way.
+func (g *ledger) flushLimited(ctx context.Context, now time.Time) (begun bool, err error) {
+	if err := g.enterFlush(ctx); err != nil {
+		return false, err
+	}
+	defer g.leaveFlush()
+	if err := g.saveAll(ctx, g.takeLimited(now)); err != nil {
+		return false, err
+	}
+	return g.beginPass(now), nil
+}
