@@ -47,7 +47,7 @@ const (
 func registerMetrics(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		metricDecisions, metricQuotaRefusals, metricQuotaShadows, metricStreamsOpen, metricStreamsClosed, metricCache, metricPermissions,
-		metricDomainChecks, metricNames, metricFleet,
+		metricDomainChecks, metricNames, metricFleet, metricUsage,
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := reg.Register(c); err != nil && !errors.As(err, &already) {

@@ -80,7 +80,12 @@ func (g *ledger) enterFlush(ctx context.Context) error {
 	}
 }
 
-func (g *ledger) leaveFlush() { <-g.flushing }
+func (g *ledger) leaveFlush() {
+	g.mu.Lock()
+	g.pace.saving = 0
+	g.mu.Unlock()
+	<-g.flushing
+}
 
 // saveAll saves accounts, batch by batch.
 func (g *ledger) saveAll(ctx context.Context, list []*account) error {
@@ -98,8 +103,12 @@ func (g *ledger) saveAll(ctx context.Context, list []*account) error {
 
 // later puts accounts back on the list.
 func (g *ledger) later(list []*account) {
+	if len(list) == 0 {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.pace.giveBack()
 	for _, a := range list {
 		a.dirty.Store(true)
 	}
@@ -144,6 +153,9 @@ func (g *ledger) save(ctx context.Context, list []*account) error {
 
 // relist puts accounts on the list that are not on it.
 func (g *ledger) relist(list []*account) {
+	g.mu.Lock()
+	g.pace.giveBack()
+	g.mu.Unlock()
 	for _, a := range list {
 		g.mark(a)
 	}

@@ -21,37 +21,60 @@ const (
 // is under way, what comes is kept for the next one; so one that is asked for again meanwhile is written once.
 // The ledger's mu guards it.
 type pace struct {
-	// waiting is for the next pass, since a time.
-	waiting []*account
-	since   time.Time
-	// pass is what is left of the pass under way, which came together from started on and is to end by end.
-	pass         []*account
-	started, end time.Time
+	// waiting is for the next pass, pass what is left of the one under way, which is to end by end, and saving how many
+	// accounts are being saved and on no list.
+	waiting, pass []*account
+	end           time.Time
+	saving        int
+	// For these, and for what is dirty: since when there may have been requests that are not recorded.
+	waitingSince, passSince, savingSince, dirtySince time.Time
 }
 
 // Backlog returns how many accounts have been counted for and are not recorded yet, and for how long the oldest of them has
-// waited at most, to a second. Both are 0 when all is recorded.
+// waited, to a FlushInterval. Both are 0 when all is recorded.
 func (l *Local) Backlog() (accounts int, age time.Duration) {
 	g := l.ledger
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := &g.pace
-	oldest := p.started
-	if len(p.pass) == 0 {
-		oldest = p.since
-	}
-	if accounts = len(g.dirty) + len(p.waiting) + len(p.pass); len(p.waiting)+len(p.pass) > 0 {
-		age = time.Since(oldest)
+	for _, list := range [...]struct {
+		n     int
+		since time.Time
+	}{{len(g.dirty), p.dirtySince}, {len(p.waiting), p.waitingSince}, {len(p.pass), p.passSince}, {p.saving, p.savingSince}} {
+		if accounts += list.n; list.n > 0 && !list.since.IsZero() { // zero: Run has not begun
+			age = max(age, time.Since(list.since))
+		}
 	}
 	return accounts, age
 }
 
-// takeAll takes all that is to be saved off the lists, in order.
+// take says that accounts are being saved that have waited since then. The caller holds mu, and is the one who saves.
+func (p *pace) take(n int, since time.Time) { p.saving, p.savingSince = n, since }
+
+// giveBack says that accounts that were being saved are dirty again. The caller holds mu.
+func (p *pace) giveBack() { p.dirtySince = earlier(p.dirtySince, p.savingSince) }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// takeAll takes all that is to be saved off the lists, in order. The caller is the one who saves.
 func (g *ledger) takeAll() []*account {
 	g.mu.Lock()
 	p := &g.pace
 	list := slices.Concat(p.pass, p.waiting, g.dirty)
+	since := p.dirtySince
+	if len(p.waiting) > 0 {
+		since = earlier(since, p.waitingSince)
+	}
+	if len(p.pass) > 0 {
+		since = earlier(since, p.passSince)
+	}
 	p.pass, p.waiting, g.dirty = nil, nil, nil
+	p.take(len(list), since)
 	g.mu.Unlock()
 	inOrder(list)
 	return list
@@ -61,8 +84,10 @@ func (g *ledger) takeAll() []*account {
 // for the next pass. The caller is the one who saves.
 func (g *ledger) takeLimited(now time.Time) (list []*account) {
 	g.mu.Lock()
-	fresh := g.dirty
-	g.dirty = nil
+	p := &g.pace
+	fresh, since := g.dirty, p.dirtySince
+	g.dirty, p.dirtySince = nil, now
+	p.take(len(fresh), since)
 	g.mu.Unlock()
 	others := fresh[:0]
 	for _, a := range fresh {
@@ -73,11 +98,12 @@ func (g *ledger) takeLimited(now time.Time) (list []*account) {
 		}
 	}
 	g.mu.Lock()
-	p := &g.pace
 	if len(p.waiting) == 0 {
-		p.since = now
+		p.waitingSince = since
 	}
+	p.waitingSince = earlier(p.waitingSince, since)
 	p.waiting = append(p.waiting, others...)
+	p.saving = len(list)
 	g.mu.Unlock()
 	inOrder(list)
 	return list
@@ -92,7 +118,7 @@ func (g *ledger) beginPass(now time.Time) bool {
 		g.mu.Unlock()
 		return false
 	}
-	p.pass, p.started, p.end = p.waiting, p.since, now.Add(g.usage.MaxFlush)
+	p.pass, p.passSince, p.end = p.waiting, p.waitingSince, now.Add(g.usage.MaxFlush)
 	p.waiting = nil
 	list := slices.Clone(p.pass)
 	g.mu.Unlock()
@@ -115,6 +141,7 @@ func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
 	n := min(saveSize, len(p.pass))
 	list := p.pass[:n]
 	p.pass = p.pass[n:]
+	p.take(n, p.passSince)
 	g.mu.Unlock()
 	if n == 0 { // somebody has flushed all
 		return -1, nil
@@ -125,7 +152,7 @@ func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil { // one call that fails is enough
-		p.waiting, p.since = append(p.pass, p.waiting...), p.started
+		p.waiting, p.waitingSince = append(p.pass, p.waiting...), p.passSince
 		p.pass = nil
 		return -1, err
 	}
@@ -165,6 +192,9 @@ func (g *ledger) flushLoop(ctx context.Context) {
 	defer tick.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
+	g.mu.Lock()
+	g.pace.dirtySince = time.Now()
+	g.mu.Unlock()
 	for {
 		var err error
 		select {
