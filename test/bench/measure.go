@@ -22,6 +22,9 @@ type candidate struct {
 	Tokens string
 	// Load asks it; nil means the run's own wrk.
 	Load *wrk
+	// Metered says that a slice is over only when the server, a gateway, has written what its tenants have used: so that
+	// the next one's is not disturbed, and that the cost is known.
+	Metered bool
 	// Upstream is what must arrive upstream for each tenant, by number; nil means that nobody looks.
 	Upstream []tenantFacts
 }
@@ -40,6 +43,8 @@ type sample struct {
 	load
 	// ServerCPU is what the server used during the slice.
 	ServerCPU time.Duration
+	// WholeCPU is what it used until it had written everything, for a candidate that is Metered.
+	WholeCPU time.Duration
 	// RSS is the server's resident memory at the end of the slice, in bytes.
 	RSS int64
 	// Others is how many cores other work on the machine kept busy.
@@ -147,7 +152,17 @@ func (b *bench) slice(ctx context.Context, c candidate, round int, length time.D
 	if err := c.verify(l); err != nil {
 		return sample{}, err
 	}
-	return sample{load: l, ServerCPU: after.CPU - before.CPU, RSS: after.RSS}, nil
+	s := sample{load: l, ServerCPU: after.CPU - before.CPU, RSS: after.RSS}
+	if c.Metered {
+		if err := c.Server.waitWritten(ctx); err != nil {
+			return sample{}, err
+		}
+		if after, err = c.Server.usage(); err != nil {
+			return sample{}, err
+		}
+		s.WholeCPU = after.CPU - before.CPU
+	}
+	return s, nil
 }
 
 // verify returns an error when a slice's answers are not what the candidate must give. wrk only tells statuses from
