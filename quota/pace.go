@@ -176,7 +176,7 @@ func inOrder(list []*account) {
 	}
 	places := make([]place, len(list))
 	for i, a := range list {
-		places[i] = place{binary.BigEndian.Uint64(a.tenant[:8]), binary.BigEndian.Uint64(a.tenant[8:]), a.key.key.Scope, a}
+		places[i] = place{binary.BigEndian.Uint64(a.tenant[:8]), binary.BigEndian.Uint64(a.tenant[8:]), a.scope, a}
 	}
 	slices.SortFunc(places, func(x, y place) int {
 		return cmp.Or(cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low), cmp.Compare(x.scope, y.scope))
