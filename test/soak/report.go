@@ -24,6 +24,7 @@ type outcome struct {
 	samples  *samples
 	admitted map[string]int64
 	growth   []growth
+	rest     atRest
 	// cores is how many cores the gateways and all others kept busy in the mean.
 	cores, allCores float64
 	logged          map[string]int // errors and worse in the gateways' logs, by message
@@ -41,6 +42,7 @@ func (o *outcome) judge() []string {
 				wrong = append(wrong, fmt.Sprintf("%s of gateway %d grew by %.1f %s an hour, at most %.0f are flat", g.name, g.gateway+1, g.slope, g.unit, g.most))
 			}
 		}
+		wrong = append(wrong, o.rest.judge()...)
 	}
 	return wrong
 }
@@ -86,6 +88,7 @@ func (o *outcome) writeGrowth(b *strings.Builder, picture string) {
 		fmt.Fprintf(b, "| %s | %d | %.1f | %.1f | %+.1f | %s | %.1f | %s |\n", name, g.gateway+1, g.first, g.last, g.slope, most, g.high, verdict)
 	}
 	b.WriteString("\n")
+	o.rest.write(b)
 }
 
 func (o *outcome) writeRequests(b *strings.Builder) {

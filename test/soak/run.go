@@ -58,7 +58,12 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 	}
 	t := newTally(out)
 	l := &load{world: w, tally: t, rate: o.rate, grace: o.grace, admitted: map[string]int64{}}
-	if err := l.warm(ctx); err != nil {
+	err := l.warm(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rest atRest
+	if rest.before, err = s.quiet(ctx, nil, restLimit); err != nil {
 		return nil, err
 	}
 	t.began = time.Now()
@@ -107,6 +112,10 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 	all.Wait()
 
 	took := time.Since(t.began)
+	gatewaysUsed, allUsed := s.gatewaysUsed(), s.allUsed()
+	if rest.after, err = s.quiet(ctx, rest.before, min(restLimit, o.duration)); err != nil {
+		return nil, err
+	}
 	for _, err := range m.errs {
 		t.fail("sample", when{t.began, t.began}, err)
 	}
@@ -119,9 +128,9 @@ func soak(ctx context.Context, s *system, o options, out io.Writer) (*outcome, e
 		t.fail("over quota", when{}, err)
 	}
 	result := &outcome{
-		machine: machine(), version: built, began: t.began, took: took, options: o, tally: t, quick: &l.quick, samples: m, admitted: l.admitted,
-		cores:    (s.gatewaysUsed() - gatewaysBefore).Seconds() / took.Seconds(),
-		allCores: (s.allUsed() - allBefore).Seconds() / took.Seconds(),
+		machine: machine(), version: built, began: t.began, took: took, options: o, tally: t, quick: &l.quick, samples: m, admitted: l.admitted, rest: rest,
+		cores:    (gatewaysUsed - gatewaysBefore).Seconds() / took.Seconds(),
+		allCores: (allUsed - allBefore).Seconds() / took.Seconds(),
 	}
 	for i, measure := range measures {
 		for g := range m.gateways {

@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d requests, %d kinds of events", n, len(result.tally.events))
 	}
 	report := harness.ReadFile(t, o.report)
-	for _, want := range []string{"# Soak: ", "0 for the wrong tenant", "| resident memory, MiB | 2 |", "| all but the slow kinds |", "sys_change, rows", "(report.svg)"} {
+	for _, want := range []string{"# Soak: ", "0 for the wrong tenant", "| resident memory, MiB | 2 |", "| gateway | goroutines before |", "| all but the slow kinds |", "sys_change, rows", "(report.svg)"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report has no %q:\n%s", want, report)
 		}
@@ -68,9 +68,13 @@ func TestJudge(t *testing.T) {
 		o    outcome
 		want []string
 	}{
-		"good":              {outcome{took: time.Hour, tally: &tally{}, growth: []growth{{known: true, flat: true}}}, nil},
-		"a failure":         {outcome{took: time.Hour, tally: &tally{failed: 3}}, []string{"3 failures"}},
-		"growth":            {outcome{took: time.Hour, tally: &tally{}, growth: []growth{grows}}, []string{"resident memory of gateway 2 grew by 99.0 MiB an hour, at most 24 are flat"}},
+		"good":      {outcome{took: time.Hour, tally: &tally{}, growth: []growth{{known: true, flat: true}}}, nil},
+		"a failure": {outcome{took: time.Hour, tally: &tally{failed: 3}}, []string{"3 failures"}},
+		"growth":    {outcome{took: time.Hour, tally: &tally{}, growth: []growth{grows}}, []string{"resident memory of gateway 2 grew by 99.0 MiB an hour, at most 24 are flat"}},
+		"held at rest": {
+			outcome{took: time.Hour, tally: &tally{}, rest: atRest{[]holdings{{50, 40}, {50, 40}}, []holdings{{70, 60}, {50, 61}}}},
+			[]string{"gateway 2 at rest holds 50 goroutines and 61 file descriptors, before the load 50 and 40"},
+		},
 		"growth in a short": {outcome{took: time.Minute, tally: &tally{}, growth: []growth{grows}}, nil},
 	} {
 		if got := tt.o.judge(); strings.Join(got, "|") != strings.Join(tt.want, "|") {

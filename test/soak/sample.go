@@ -106,15 +106,7 @@ func (m *samples) gateway(ctx context.Context, g *gateway, list []*series, heap 
 	if err != nil {
 		return err
 	}
-	descriptors, err := os.ReadDir(filepath.Join("/proc", pid, "fd"))
-	if err != nil {
-		return err
-	}
-	metrics, err := get(ctx, "http://"+g.api+"/metrics")
-	if err != nil {
-		return err
-	}
-	goroutines, err := metric(metrics, "go_goroutines")
+	held, err := g.holds(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,23 +116,31 @@ func (m *samples) gateway(ctx context.Context, g *gateway, list []*series, heap 
 	}
 	at := time.Since(m.began)
 	list[0].add(at, pages*float64(os.Getpagesize())/(1<<20))
-	list[2].add(at, goroutines)
-	list[3].add(at, float64(len(descriptors)))
+	list[2].add(at, held.goroutines)
+	list[3].add(at, held.descriptors)
 	list[4].add(at, float64(cached.Entries))
 	list[5].add(at, float64(cached.NegativeEntries))
 	if !heap {
 		return nil
 	}
-	profile, err := get(ctx, "http://"+g.api+"/debug/pprof/heap?gc=1&debug=1")
-	if err != nil {
-		return err
-	}
-	live, err := metric(profile, "# HeapAlloc =")
+	live, err := g.liveHeap(ctx)
 	if err != nil {
 		return err
 	}
 	list[1].add(at, live/(1<<20))
 	return nil
+}
+
+// liveHeap returns what a collection leaves of the heap, in bytes, and so makes one.
+func (g *gateway) liveHeap(ctx context.Context) (float64, error) {
+	if _, err := get(ctx, "http://"+g.api+"/debug/pprof/heap?gc=1"); err != nil {
+		return 0, err
+	}
+	metrics, err := get(ctx, "http://"+g.api+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	return metric(metrics, "go_memstats_heap_alloc_bytes")
 }
 
 func (m *samples) share(name string, value float64) {
