@@ -133,7 +133,8 @@ func (p *TenantProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 
 // forward passes a request on to an address, or to one of the others if nobody answers there.
 func (p *TenantProxy) forward(w http.ResponseWriter, r *http.Request, st *state, address string, others []string) error {
-	x := &forwarding{address: address, exchange: forward.Exchange{Request: r, Writer: w, Trusted: st.request.TrustedProxy}}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	x := &forwarding{address: address, exchange: forward.Exchange{Request: r, Writer: w, Trusted: trusted}}
 	st.forwarding = x
 	err := p.forwarder.Do(&x.exchange, address)
 	for i := 0; i < len(others) && isDialError(err) && r.Context().Err() == nil; i++ {
