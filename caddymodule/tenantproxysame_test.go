@@ -127,7 +127,7 @@ func (s *server) raw(method, request string, sized bool) string {
 }
 
 // sameSite has the same tenants behind tenant_proxy and reverse_proxy.
-const sameSite = "tenant {\nidentify subdomain {tenant}.app.test\n}\n" +
+const sameSite = "tenant {\nidentify subdomain {tenant}.app.test\n}\n@limited path */limited\nrequest_body @limited {\nmax_size 3\n}\n" +
 	"handle_path /own/* {\ntenant_proxy {\ntransport tenant {\nkeepalive off\n}\n}\n}\n" +
 	"handle_path /theirs/* {\nreverse_proxy {\ndynamic tenant\ntransport tenant {\nkeepalive off\n}\n}\n}\n"
 
@@ -141,6 +141,9 @@ func (s *server) compare(t *testing.T, u *rawUpstream, method, request string) {
 	theirs := s.raw(method, fmt.Sprintf(request, "/theirs"), sized)
 	if theirsTook := u.took(); ownTook != theirsTook {
 		t.Errorf("%q\ntenant_proxy:\n%s\nreverse_proxy:\n%s", request, ownTook, theirsTook)
+	}
+	if strings.Contains(request, "/limited") && !strings.Contains(own, "413 ") {
+		t.Errorf("a body that is too large: %s", own)
 	}
 	if own != theirs {
 		t.Errorf("%q\nfrom tenant_proxy:\n%s\nfrom reverse_proxy:\n%s", request, own, theirs)
@@ -171,6 +174,8 @@ var proxyRequests = []struct{ name, method, text string }{
 	{"early data", "GET", "GET %s/ HTTP/1.1\r\nHost: acme.app.test\r\nEarly-Data: 1\r\n\r\n"},
 	{"incremental", "GET", "GET %s/ HTTP/1.1\r\nHost: acme.app.test\r\nIncremental: ?1\r\n\r\n"},
 	{"body", "POST", "POST %s/ HTTP/1.1\r\nHost: acme.app.test\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello"},
+	{"too large", "POST", "POST %s/limited HTTP/1.1\r\nHost: acme.app.test\r\nContent-Length: 5\r\n\r\nhello"},
+	{"too large and chunked", "POST", "POST %s/limited HTTP/1.1\r\nHost: acme.app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 	{"empty body", "POST", "POST %s/ HTTP/1.1\r\nHost: acme.app.test\r\nContent-Length: 0\r\n\r\n"},
 	{"no body", "DELETE", "DELETE %s/ HTTP/1.1\r\nHost: acme.app.test\r\n\r\n"},
 	{"GET with a body", "GET", "GET %s/ HTTP/1.1\r\nHost: acme.app.test\r\nContent-Length: 2\r\n\r\nhi"},
