@@ -74,6 +74,8 @@ type Handler struct {
 	outcomes   *outcomes
 	logger     *slog.Logger
 	failures   *throttle
+	// asksForTrust says that a source may want to know whether the peer is a trusted proxy.
+	asksForTrust bool
 	// accessLog is what is known of the server's; see logs.
 	accessLog atomic.Uint32
 	// keyFailures is for issuers whose keys cannot be had, failures for the registry.
@@ -149,6 +151,7 @@ func (h *Handler) build(modules []any) error {
 	if err := checkRole(h.RequireRole, authenticates(modules)); err != nil {
 		return err
 	}
+	h.asksForTrust = asksForTrust(modules)
 	h.router, err = router.New(router.Config{
 		Sources: sources, Resolver: h.runtime.cache, Agreement: agreement, RequireAuthenticated: h.RequireAuthenticated,
 		RequireRole: registry.Role(h.RequireRole),

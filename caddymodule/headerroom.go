@@ -5,15 +5,29 @@ import "net/http"
 // stripped strips the request and returns its header, with room for what is injected: where the map would have to grow, a
 // larger one takes its place, which is filled while the request is stripped. Growing is most of what injecting costs.
 func (h *Handler) stripped(r *http.Request, st *state) http.Header {
-	if n := len(h.injections); grows(len(r.Header), n) && st.placeholdersRead(r) {
+	if n := h.injected(st); grows(len(r.Header), n) && st.placeholdersRead(r) {
 		larger := make(http.Header, len(r.Header)+n)
-		if h.owned.stripInto(r, larger) {
+		var whole bool
+		if whole, st.upgrade = h.owned.stripInto(r, larger); whole {
 			r.Header = larger
 		}
 	} else {
-		h.owned.strip(r)
+		_, st.upgrade = h.owned.stripInto(r, nil)
 	}
 	return r.Header
+}
+
+// injected returns how many headers are injected at the most. Requests of nobody in particular need no room for the user's.
+func (h *Handler) injected(st *state) int {
+	n := len(h.injections)
+	if st.decision.User == "" {
+		for i := n - 1; i >= 0 && h.injections[i].fact >= factUserID; i-- {
+			if f := h.injections[i].fact; f == factUserID || f == factUserRole && len(st.decision.Roles) == 0 {
+				n--
+			}
+		}
+	}
+	return n
 }
 
 // The first sizes of Go's maps: how many entries a small one holds, and the next larger one before it grows again to

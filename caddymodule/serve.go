@@ -64,7 +64,10 @@ var errNotStarted = errors.New("the app has not started yet")
 // newState makes the request's state and lets placeholders, matchers and upstreams find it.
 func (h *Handler) newState(ctx context.Context, r *http.Request) *state {
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
-	trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool)
+	trusted := false
+	if h.asksForTrust {
+		trusted, _ = vars[caddyhttp.TrustedProxyVarKey].(bool)
+	}
 	client, _ := vars[caddyhttp.ClientIPVarKey].(string)
 	st := &state{handler: h, request: router.Request{HTTP: r, Now: time.Now(), ClientIP: client, TrustedProxy: trusted}}
 	st.generation = h.runtime.streams.generation.Load()

@@ -161,6 +161,16 @@ func authenticates(modules []any) bool {
 	})
 }
 
+// asksForTrust reports whether one of the sources may ask whether the peer is a trusted proxy; of guests only they themselves
+// know, so they count.
+func asksForTrust(modules []any) bool {
+	return slices.ContainsFunc(modules, func(mod any) bool {
+		header, ok := mod.(*Header)
+		_, ours := mod.(builtIn)
+		return ok && header.FromTrustedProxies || !ours
+	})
+}
+
 // sourcesOf turns loaded source modules into the router's sources, in the same order. proof says that one of them can
 // prove which tenant a request is for; of guests only they themselves know, so they count.
 func sourcesOf(modules []any, reserved []string) (sources []router.Source, proof bool, err error) {

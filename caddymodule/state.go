@@ -48,6 +48,8 @@ type state struct {
 	slots uint8
 	// logged says that this state is among the fields of the request's log line.
 	logged bool
+	// upgrade says that the client has sent Upgrade.
+	upgrade bool
 	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.
 	ownLimits int32
 }

@@ -42,7 +42,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, st *state, nex
 		}
 	}()
 	upload := r.ContentLength < 0 || r.ContentLength >= longBody
-	if upload || r.ProtoMajor >= 3 || r.Method == http.MethodConnect || r.Header["Upgrade"] != nil {
+	if upload || r.ProtoMajor >= 3 || r.Method == http.MethodConnect || st.upgrade && r.Header["Upgrade"] != nil {
 		r = sw.withCancel(r)
 	}
 	if upload {

@@ -76,9 +76,9 @@ func (o *ownedHeaders) compare(name string) bool {
 func (o *ownedHeaders) strip(r *http.Request) { o.stripInto(r, nil) }
 
 // stripInto is strip that also copies the header fields that remain into larger, unless that is nil. It reports false
-// when they are not all there: of a field only a part was removed.
-func (o *ownedHeaders) stripInto(r *http.Request, larger http.Header) (whole bool) {
-	connection, upgrade := false, false
+// when they are not all there: of a field only a part was removed. upgrade says that there was an Upgrade.
+func (o *ownedHeaders) stripInto(r *http.Request, larger http.Header) (whole, upgrade bool) {
+	connection := false
 	for name, values := range r.Header {
 		switch {
 		case o.contains(name):
@@ -103,7 +103,7 @@ func (o *ownedHeaders) stripInto(r *http.Request, larger http.Header) (whole boo
 	if len(r.Trailer) != 0 {
 		o.stripTrailer(r)
 	}
-	return whole
+	return whole, upgrade
 }
 
 // stripConnection removes owned names from the Connection header, and reports whether there were any. The common values
