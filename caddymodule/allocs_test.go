@@ -16,15 +16,16 @@ import (
 //   - 1: the request's state
 //   - 1: the function value that provides placeholders
 //   - 1, only with a limit: the text of the rate limit headers
-//   - 4: the header map with room for nine more; none where there is room, as with fifteen to nineteen headers
+//   - 4: the header map with room for nine more; none where there is room, as with fifteen to nineteen headers, and none
+//     with inject late
 //   - none for a token, a session or an API key once it was seen, nor for the user's membership
 //   - 3, only with an access log: keeping a field for it (one list, and two tables of Caddy's for its loggers)
 //
 // AllocsPerRun misreports with the race detector.
 func TestAllocations(t *testing.T) {
-	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	for _, tt := range benchCases {
 		h := tt.make(t)
+		next := benchNext(h)
 		prepare := testing.AllocsPerRun(200, func() { benchRequest(tt.host, tt.header(), tt.server) })
 		serve := testing.AllocsPerRun(200, func() {
 			w, r := benchRequest(tt.host, tt.header(), tt.server)

@@ -143,6 +143,12 @@ func keyHeader() http.Header {
 	return h
 }
 
+func browserKeyHeader() http.Header {
+	h := browserHeader()
+	h["X-Api-Key"] = []string{benchKey()}
+	return h
+}
+
 func userKeyHeader() http.Header {
 	h := curlHeader()
 	h["X-Api-Key"] = []string{benchUserKey()}

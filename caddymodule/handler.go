@@ -69,6 +69,7 @@ type Handler struct {
 	owned      *ownedHeaders
 	injections []injection
 	signing    *signing // nil without inject context
+	late       bool     // the headers are set when the request is forwarded
 	passErrors bool
 	xRateLimit bool
 	outcomes   *outcomes
@@ -165,6 +166,7 @@ func (h *Handler) build(modules []any) error {
 	if h.injections, err = h.Inject.plan(); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
+	h.late = h.Inject != nil && h.Inject.Late
 	if h.Inject != nil && h.Inject.Context {
 		if h.signing, err = h.app.contextSigner(); err != nil {
 			return err

@@ -31,7 +31,7 @@ func init() {
 //		require   authenticated
 //		require   member|role env_viewer|env_user|env_maker|env_admin
 //		exempt    <paths or @matchers...>
-//		inject    [database] [context] {
+//		inject    [database] [context] [late] {
 //			<header> <new-name>
 //			-<header>
 //		}
@@ -232,8 +232,10 @@ func (p *handlerParser) injection() error {
 			in.Database = true
 		case p.Val() == "context" && !in.Context:
 			in.Context = true
+		case p.Val() == "late" && !in.Late:
+			in.Late = true
 		default:
-			return p.Errf("inject can only be followed by database and context, once each, and a block; not %q", p.Val())
+			return p.Errf("inject can only be followed by database, context and late, once each, and a block; not %q", p.Val())
 		}
 	}
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
@@ -266,8 +268,8 @@ func (p *handlerParser) injection() error {
 	if _, err := in.plan(); err != nil {
 		return at.WrapErr(err)
 	}
-	if !in.Database && !in.Context && in.Headers == nil {
-		return at.Err("inject needs database, context or a block")
+	if !in.Database && !in.Context && !in.Late && in.Headers == nil {
+		return at.Err("inject needs database, context, late or a block")
 	}
 	return nil
 }

@@ -55,6 +55,12 @@ type Inject struct {
 	// Context also sends X-Tenant-Context, a token over the same facts that the gateway signs; see [Context]. With
 	// Database it names the data plane, too. Default: false.
 	Context bool `json:"context,omitempty"`
+	// Late sets the headers only when the request is forwarded, at a fraction of the cost: by tenant_proxy, by reverse_proxy
+	// with `dynamic tenant`, or by `transport tenant`. What else forwards a request (a static reverse_proxy with another
+	// transport, forward_auth, php_fastcgi) sends none of them, and header matchers and placeholders such as
+	// {http.request.header.X-Tenant-ID} do not see them; {tenant.*} and the matcher tenant are as ever, but {tenant.upstream}
+	// is empty until then, so that no reverse_proxy can be pointed at the tenant's upstream without them. Default: false.
+	Late bool `json:"late,omitempty"`
 	// Headers renames headers: the key is the default name (X-Tenant-ID, X-Tenant-Slug, X-Tenant-Name, X-Tenant-Plan,
 	// X-Tenant-Isolation, X-Environment-ID, X-Environment-Slug, X-Environment-Type, X-Environment-Region,
 	// X-Tenant-Database, X-Tenant-Schema, X-User-ID, X-User-Role, X-Tenant-Context), the value is the name to send; an empty value means
@@ -66,6 +72,7 @@ type Inject struct {
 type injection struct {
 	fact fact
 	key  string // canonical, so that Caddy's own header operations and placeholders find it
+	line string // how its line begins: the key, a colon and a space
 }
 
 // plan turns the configuration into the list of headers to set, in a fixed order.
@@ -108,7 +115,8 @@ func (in *Inject) plan() ([]injection, error) {
 			return nil, fmt.Errorf("%s and %s would both be sent as %s", factNames[other], factNames[f], name)
 		}
 		seen[foldHeader(name)] = fact(f)
-		list = append(list, injection{fact(f), http.CanonicalHeaderKey(name)})
+		key := http.CanonicalHeaderKey(name)
+		list = append(list, injection{fact(f), key, key + ": "})
 	}
 	return list, nil
 }

@@ -5,18 +5,31 @@ import (
 	"strings"
 )
 
-// inject strips the request and sets the headers that go upstream. What is empty is not sent.
+// inject strips the request and sets the headers that go upstream, or leaves that to whoever forwards it. What is empty is not
+// sent.
 func (h *Handler) inject(r *http.Request, st *state) {
-	header := h.stripped(r, st)
-	for _, in := range h.injections {
-		v := st.fact(in.fact)
-		if in.fact == factTenantContext {
-			v = h.contextToken(st)
-		}
-		if v != "" {
-			header[in.key] = st.one(v)
+	if h.late {
+		_, st.upgrade = h.owned.stripInto(r, nil)
+		return
+	}
+	h.set(h.stripped(r, st), st)
+}
+
+// set sets the headers that go upstream.
+func (h *Handler) set(header http.Header, st *state) {
+	for i := range h.injections {
+		if v := st.value(h.injections[i].fact); v != "" {
+			header[h.injections[i].key] = st.one(v)
 		}
 	}
+}
+
+// value is [state.fact] with the signed context.
+func (st *state) value(f fact) string {
+	if f == factTenantContext {
+		return st.handler.contextToken(st)
+	}
+	return st.fact(f)
 }
 
 // fact returns the value of a fact about an admitted request, fit for a header.

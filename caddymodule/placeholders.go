@@ -85,8 +85,14 @@ func (st *state) tenantPlaceholder(name string) string {
 	case "source":
 		return st.decision.Source
 	case "upstream":
+		if st.late() && !st.told {
+			return ""
+		}
 		return st.handler.app.firstUpstream(res)
 	case "upstream.address":
+		if st.late() && !st.told {
+			return ""
+		}
 		_, address := st.handler.app.firstTarget(res)
 		return address
 	case "upstream.scheme":

@@ -48,6 +48,10 @@ type state struct {
 	slots uint8
 	// logged says that this state is among the fields of the request's log line.
 	logged bool
+	// placed is where headers were set that wait for that: see injectLate.
+	placed *placement
+	// told says that they are on their way.
+	told bool
 	// upgrade says that the client has sent Upgrade.
 	upgrade bool
 	// ownLimits is how much of the RateLimit header, in bytes, is about the limits of the tenant, environment and API key.

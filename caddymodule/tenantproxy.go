@@ -128,6 +128,7 @@ func (p *TenantProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 			return p.forward(w, r, st, address, others)
 		}
 	}
+	injectLate(r)
 	return p.Handler.ServeHTTP(w, r, next)
 }
 
@@ -135,6 +136,9 @@ func (p *TenantProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 func (p *TenantProxy) forward(w http.ResponseWriter, r *http.Request, st *state, address string, others []string) error {
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	x := &forwarding{address: address, exchange: forward.Exchange{Request: r, Writer: w, Trusted: trusted}}
+	if st.late() {
+		x.exchange.Fields = st
+	}
 	st.forwarding = x
 	err := p.forwarder.Do(&x.exchange, address)
 	for i := 0; i < len(others) && isDialError(err) && r.Context().Err() == nil; i++ {

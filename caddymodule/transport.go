@@ -151,6 +151,7 @@ func (t *Transport) sends(r *http.Request) bool {
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.SetScheme(r)
+	injectLate(r)
 	if t.lean == nil {
 		return t.HTTPTransport.RoundTrip(r)
 	}

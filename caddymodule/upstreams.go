@@ -73,6 +73,7 @@ func (u *Upstreams) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, err
 	if err != nil {
 		return nil, fmt.Errorf("dynamic tenant: tenant %s, environment %s: %w", res.Tenant.Slug, res.Environment.Slug, err)
 	}
+	injectLate(r)
 	// The transport keeps a scheme that is set, and the outgoing request's URL is a copy of its own.
 	r.URL.Scheme = scheme
 	// Caddy writes into these, so that each attempt has its own.

@@ -28,9 +28,12 @@ func New(transport *wire.Transport) *Forwarder {
 	return f
 }
 
-// FieldAppender appends header fields that are not in the request's map, each with [wire.AppendField].
+// FieldAppender has header fields that are not in the request's map.
 type FieldAppender interface {
+	// AppendFields appends the fields as lines, each with [wire.AppendField] or known to be valid.
 	AppendFields(b []byte) ([]byte, error)
+	// Replaces says that a field of the request is not sent, because the appended ones are in its place.
+	Replaces(name string) bool
 }
 
 // Exchange is a request on its way, and what is known of the response. It is used once, by one goroutine.
@@ -41,8 +44,7 @@ type Exchange struct {
 	Writer http.ResponseWriter
 	// Trusted says that whoever has sent the request is a proxy that can be believed: what its X-Forwarded-* say is kept.
 	Trusted bool
-	// Fields are sent in addition to those of the request; nil for none. Whoever gives them sees to it that the request
-	// has none of the same names.
+	// Fields are sent in addition to those of the request; nil for none.
 	Fields FieldAppender
 
 	// Begun says that the response's header was written: nothing else can be answered any more.

@@ -143,6 +143,9 @@ type extra []string
 // AppendFields implements forward.FieldAppender.
 func (e extra) AppendFields(b []byte) ([]byte, error) { return wire.AppendField(b, "X-Extra", e) }
 
+// Replaces implements forward.FieldAppender.
+func (extra) Replaces(name string) bool { return name == "X-Extra" }
+
 // Promise: the fields that are given besides arrive once each, with those of the request, and the request is as it was; one
 // that cannot be sent ends the exchange before anything was.
 func TestFields(t *testing.T) {
@@ -152,7 +155,7 @@ func TestFields(t *testing.T) {
 	address := strings.TrimPrefix(up.URL, "http://")
 	f := newForwarder(t)
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-	r.Header = http.Header{"X-Own": {"1", "2"}, "X-Forwarded-For": nil, "X-Forwarded-Host": nil}
+	r.Header = http.Header{"X-Own": {"1", "2"}, "X-Extra": {"replaced"}, "X-Forwarded-For": nil, "X-Forwarded-Host": nil}
 	before := fmt.Sprint(r.Header)
 	x := &forward.Exchange{Request: r, Writer: httptest.NewRecorder(), Fields: extra{"a", "b"}}
 	if err := f.Do(x, address); err != nil {

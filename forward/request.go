@@ -34,7 +34,7 @@ func (x *Exchange) AppendFields(b []byte) ([]byte, error) {
 				continue
 			}
 		}
-		if isHop(name) || x.isNominated(name) {
+		if isHop(name) || x.isNominated(name) || x.Fields != nil && x.Fields.Replaces(name) {
 			continue
 		}
 		if b, err = wire.AppendField(b, name, values); err != nil {

@@ -148,17 +148,23 @@ func witnessTenants(w *witness) document {
 	return someTenants(upstreams{production: up, dev: up, globex: up})
 }
 
-// proxies are the two ways to the tenants' upstreams.
-var proxies = map[string]string{"tenant_proxy": "tenant_proxy", "reverse_proxy": "reverse_proxy {\ndynamic tenant\n}"}
+// way is a way to the tenants' upstreams: what stands in the directive tenant, and what stands behind it.
+type way struct{ inject, proxy string }
+
+var ways = map[string]way{
+	"tenant_proxy":  {"", "tenant_proxy"},
+	"inject late":   {"inject late", "tenant_proxy"},
+	"reverse_proxy": {"", "reverse_proxy {\ndynamic tenant\n}"},
+}
 
 // startAttacked starts a gateway that forwards with tenant_proxy to a witness; site is the body of its directive tenant.
 func startAttacked(t *testing.T, site string, change func(*document)) (*harness.Gateway, *witness, backend) {
 	t.Helper()
-	return startAttackedBehind(t, proxies["tenant_proxy"], site, change)
+	return startAttackedBy(t, ways["tenant_proxy"], site, change)
 }
 
-// startAttackedBehind is startAttacked with one of the proxies.
-func startAttackedBehind(t *testing.T, proxy, site string, change func(*document)) (*harness.Gateway, *witness, backend) {
+// startAttackedBy is startAttacked with one of the ways.
+func startAttackedBy(t *testing.T, by way, site string, change func(*document)) (*harness.Gateway, *witness, backend) {
 	t.Helper()
 	w, b := startWitness(t), fileBackend(t)
 	d := witnessTenants(w)
@@ -168,7 +174,7 @@ func startAttackedBehind(t *testing.T, proxy, site string, change func(*document
 	b.load(t, d)
 	g := harness.Start(t, harness.Options{
 		Tenants: b.directive(""), Global: "servers {\nprotocols h1 h2c\n}",
-		Site: "tenant {\n" + site + "\n}\n" + proxy,
+		Site: "tenant {\n" + site + "\n" + by.inject + "\n}\n" + by.proxy,
 	})
 	return g, w, b
 }

@@ -83,16 +83,16 @@ func sendFields(t *testing.T, address string, fields, trailers [][2]string) (sta
 // of :authority, and the upstream sees of the gateway's headers what the gateway says.
 func TestAttackHTTP2Fields(t *testing.T) {
 	t.Parallel()
-	for name, proxy := range proxies {
+	for name, by := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testHTTP2Fields(t, proxy)
+			testHTTP2Fields(t, by)
 		})
 	}
 }
 
-func testHTTP2Fields(t *testing.T, proxy string) {
-	g, w, _ := startAttackedBehind(t, proxy, "identify subdomain {tenant}.app.test\nexempt /open", nil)
+func testHTTP2Fields(t *testing.T, by way) {
+	g, w, _ := startAttackedBy(t, by, "identify subdomain {tenant}.app.test\nexempt /open", nil)
 	base := [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "acme.app.test"}, {":path", "/"}}
 	with := func(more ...[2]string) [][2]string { return append(append([][2]string(nil), base...), more...) }
 	instead := func(name, value string) [][2]string {

@@ -66,16 +66,16 @@ func smugglers() map[string]string {
 // upstream's connections is that tenant's own.
 func TestAttackRequestSmuggling(t *testing.T) {
 	t.Parallel()
-	for name, proxy := range proxies {
+	for name, by := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testRequestSmuggling(t, proxy)
+			testRequestSmuggling(t, by)
 		})
 	}
 }
 
-func testRequestSmuggling(t *testing.T, proxy string) {
-	g, w, _ := startAttackedBehind(t, proxy, "identify subdomain {tenant}.app.test", nil)
+func testRequestSmuggling(t *testing.T, by way) {
+	g, w, _ := startAttackedBy(t, by, "identify subdomain {tenant}.app.test", nil)
 	for name, sent := range smugglers() {
 		answers, err := pipeline(t.Context(), g.Address, sent)
 		if err != nil {

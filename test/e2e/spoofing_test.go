@@ -44,13 +44,14 @@ func TestSpoofing(t *testing.T) {
 	u := startUpstreams(t)
 	b := fileBackend(t)
 	b.load(t, someTenants(u))
-	site := fmt.Sprintf(`tenant {
+	const site = `tenant {
 		identify subdomain {tenant}.app.test
 		exempt /healthz
+		%s
 	}
 	@exempt path /healthz
 	reverse_proxy @exempt %s
-	`, u.globex.Address)
+	%s`
 
 	// Caddy itself drops headers with "_" and "."; an operator may let them in for an application that needs others.
 	letIn := "servers {\nexpected_underscore_headers x_*"
@@ -62,14 +63,18 @@ func TestSpoofing(t *testing.T) {
 		letIn += " " + mixed(header, ".")
 	}
 	letIn += "\n}"
-	for name, row := range map[string]struct{ global, proxy string }{
-		"as Caddy does":               {"", proxies["reverse_proxy"]},
-		"underscores and dots let in": {letIn, proxies["reverse_proxy"]},
-		"tenant_proxy":                {letIn, proxies["tenant_proxy"]},
+	for name, row := range map[string]struct {
+		global string
+		way
+	}{
+		"as Caddy does":               {"", ways["reverse_proxy"]},
+		"underscores and dots let in": {letIn, ways["reverse_proxy"]},
+		"tenant_proxy":                {letIn, ways["tenant_proxy"]},
+		"inject late":                 {letIn, ways["inject late"]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := harness.Start(t, harness.Options{Tenants: b.directive(""), Global: row.global, Site: site + row.proxy})
+			g := harness.Start(t, harness.Options{Tenants: b.directive(""), Global: row.global, Site: fmt.Sprintf(site, row.inject, u.globex.Address, row.proxy)})
 			// Without this the test would pass for the wrong reason.
 			other := g.Send(t, harness.Ask{Host: "acme.app.test", Header: map[string]string{"x_other": "1", "x.other": "1"}}).Echo(t)
 			if got := len(other.Values("X-Other")); (got == 2) != (row.global != "") {
