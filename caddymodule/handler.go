@@ -74,6 +74,7 @@ type Handler struct {
 	xRateLimit bool
 	outcomes   *outcomes
 	logger     *slog.Logger
+	debug      bool // the logger takes lines of that level; a configuration's loggers never change
 	failures   *throttle
 	// asksForTrust says that a source may want to know whether the peer is a trusted proxy.
 	asksForTrust bool
@@ -100,6 +101,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Slogger()
+	h.debug = h.logger.Enabled(ctx, slog.LevelDebug)
 	h.failures = newThrottle(failureInterval)
 	app, err := ctx.App("tenants")
 	if err != nil {

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -130,7 +129,7 @@ func (h *Handler) logRefusal(r *http.Request, refusal *router.Refusal) {
 		}
 		return
 	}
-	if h.logger.Enabled(ctx, slog.LevelDebug) {
+	if h.debug {
 		h.logger.DebugContext(ctx, "refused", "code", refusal.Code, "status", refusal.Status, "cause", refusal.Cause)
 	}
 }
