@@ -49,6 +49,8 @@ var shown = []budget{
 	{Over: "headers", Under: "plain"},
 	{Over: "plain-transport", Under: "plain"},
 	{Over: "shipped-transport", Under: "stock"},
+	{Over: "shipped-late", Under: "stock"},
+	{Over: "gateway-late", Under: "plain-transport"},
 }
 
 // comparePeers compares the gateway with what people use instead.
@@ -143,10 +145,11 @@ func (b *bench) peers(ctx context.Context, url string, facts []tenantFacts) ([]p
 		return nil, err
 	}
 	config := peerConfig{Upstream: b.upstream(), Auth: auth, Key: key, Tenants: facts}
-	forward, jwt, lean, plainLean, own, ownJWT := "", "", "", "", "", ""
+	forward, jwt, lean, plainLean, own, ownJWT, late := "", "", "", "", "", "", ""
 	for name, text := range map[string]*string{
 		"forward-auth.Caddyfile": &forward, "gateway-jwt.Caddyfile": &jwt,
 		"gateway-proxy.Caddyfile": &own, "gateway-proxy-jwt.Caddyfile": &ownJWT,
+		"gateway-late.Caddyfile":      &late,
 		"gateway-transport.Caddyfile": &lean, "plain-transport.Caddyfile": &plainLean,
 	} {
 		if *text, err = config.render(name); err != nil {
@@ -186,6 +189,8 @@ func (b *bench) peers(ctx context.Context, url string, facts []tenantFacts) ([]p
 		caddy("gateway-proxy", "", global, own, equal))
 	add(t.Lean, peer{Key: "gateway-proxy-jwt", Name: "**gateway**, `tenant_proxy`, with JWT", Ours: true, Identifies: true, Tokens: tokens},
 		caddy("gateway-proxy-jwt", "", global, ownJWT, equal))
+	add(t.Lean, peer{Key: "gateway-late", Name: "**gateway**, `tenant_proxy`, `inject late`", Ours: true, Identifies: true},
+		caddy("gateway-late", "", global, late, equal))
 	add(true, peer{Key: "forward-auth", Name: "`forward_auth`", Identifies: true}, caddy("forward-auth", "", "", forward, equal))
 	add(true, peer{Key: "shipped", Name: "**gateway**, as shipped", Ours: true, Identifies: true},
 		caddy("shipped", "", global, proxySingle, nil))
@@ -193,6 +198,8 @@ func (b *bench) peers(ctx context.Context, url string, facts []tenantFacts) ([]p
 		caddy("shipped-transport", "", global, lean, nil))
 	add(t.Lean, peer{Key: "shipped-proxy", Name: "**gateway**, `tenant_proxy`, as shipped", Ours: true, Identifies: true},
 		caddy("shipped-proxy", "", global, own, nil))
+	add(t.Lean, peer{Key: "shipped-late", Name: "**gateway**, `tenant_proxy`, `inject late`, as shipped", Ours: true, Identifies: true},
+		caddy("shipped-late", "", global, late, nil))
 	add(t.Stock != "", peer{Key: "stock", Name: "stock Caddy, `reverse_proxy`"}, caddy("stock", t.Stock, "", plain, nil))
 	add(t.Stock != "", peer{Key: "stock-forward-auth", Name: "stock Caddy, `forward_auth`", Identifies: true},
 		caddy("stock-forward-auth", t.Stock, "", forward, nil))

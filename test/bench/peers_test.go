@@ -70,6 +70,7 @@ func TestPeerConfigurations(t *testing.T) {
 		"gateway-jwt.Caddyfile":       {"identify jwt", "key_file key.pem"},
 		"gateway-transport.Caddyfile": {"transport tenant"},
 		"gateway-proxy.Caddyfile":     {"identify subdomain", "tenant_proxy"},
+		"gateway-late.Caddyfile":      {"inject late", "tenant_proxy"},
 		"gateway-proxy-jwt.Caddyfile": {"identify jwt", "key_file key.pem", "tenant_proxy"},
 		"plain-transport.Caddyfile":   {"reverse_proxy 127.0.0.1:21800 {", "transport tenant"},
 	} {
@@ -128,7 +129,7 @@ func TestPeerCaddyfiles(t *testing.T) {
 	lean := err == nil
 	for name, needsLean := range map[string]bool{
 		"forward-auth.Caddyfile": false, "gateway-jwt.Caddyfile": false, "gateway-transport.Caddyfile": true, "plain-transport.Caddyfile": true,
-		"gateway-proxy.Caddyfile": true, "gateway-proxy-jwt.Caddyfile": true,
+		"gateway-proxy.Caddyfile": true, "gateway-late.Caddyfile": true, "gateway-proxy-jwt.Caddyfile": true,
 	} {
 		if needsLean && !lean {
 			continue
