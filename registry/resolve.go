@@ -111,7 +111,24 @@ func (s *Store) resolveAlias(ctx context.Context, l lookup, ref Reference) (*Res
 			return r, err
 		}
 	}
-	return nil, &NotFoundError{Tenant: tenant}
+	return nil, s.missing(ctx, tenant, ref.Environment)
+}
+
+// missing returns the error for a tenant that was there and has no such environment. Every tenant has a default one: if that is
+// not there, the tenant may have been removed since.
+func (s *Store) missing(ctx context.Context, tenant uuid.UUID, environment string) error {
+	if environment != "" {
+		return &NotFoundError{Tenant: tenant}
+	}
+	missing := new(NotFoundError)
+	err := s.query(ctx, func(*sql.Rows) error {
+		missing.Tenant = tenant
+		return nil
+	}, `SELECT 1 FROM sys_organization WHERE id = ?1`, tenant.String())
+	if err != nil {
+		return err
+	}
+	return missing
 }
 
 // condition returns the WHERE of the query for an environment that is named by id, by slug, or not at all; false when

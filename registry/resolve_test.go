@@ -383,3 +383,23 @@ func TestResolveHostThatComes(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
+
+// Promise: a tenant that is removed while it is looked up by a former slug is an unknown tenant, and not one whose environment is
+// unknown.
+func TestResolveTenantThatGoes(t *testing.T) {
+	s := migrated(t, Options{URL: "file:" + t.TempDir() + "/registry.db"})
+	world(t, s)
+	for _, row := range []struct {
+		tenant, environment string
+		want                uuid.UUID
+	}{
+		{idAcme, "none", uuid.MustParse(idAcme)},
+		{idAcme, "", uuid.MustParse(idAcme)},
+		{"0190a000-0000-7000-8000-00000000dead", "", uuid.Nil},
+	} {
+		var missing *NotFoundError
+		if err := s.missing(t.Context(), uuid.MustParse(row.tenant), row.environment); !errors.As(err, &missing) || missing.Tenant != row.want {
+			t.Errorf("%s %q: %v", row.tenant, row.environment, err)
+		}
+	}
+}
