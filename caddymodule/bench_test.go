@@ -46,7 +46,7 @@ func apiHeader() http.Header {
 func limited() *registry.Resolved {
 	res := globex()
 	res.Tenant.Quotas = registry.Quotas{APIRateLimit: 1e12, Burst: 1e12}
-	res.Environment.Quotas = registry.Quotas{}
+	res.Environment.Quotas = nil
 	return res
 }
 

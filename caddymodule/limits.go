@@ -40,13 +40,23 @@ const maxLimits = 12
 // and those of the API key, if there is one.
 func appendLimits(limits []quota.Limit, res *registry.Resolved, credential *registry.Credential) []quota.Limit {
 	limits = levelTenant.append(limits, res.Tenant.ID, res.Tenant.ID, &res.Tenant.Quotas)
-	limits = levelEnvironment.append(limits, res.Tenant.ID, res.Environment.ID, &res.Environment.Quotas)
+	limits = levelEnvironment.append(limits, res.Tenant.ID, res.Environment.ID, quotasOrNone(res.Environment.Quotas))
 	if credential != nil && credential.Quotas != (registry.Quotas{}) {
 		// An id that is no UUID is in no registry that has its checks on; all such keys of a tenant then share one limit.
 		id, _ := uuid.Parse(credential.ID)
 		limits = levelKey.append(limits, res.Tenant.ID, id, &credential.Quotas)
 	}
 	return limits
+}
+
+var noQuotas registry.Quotas
+
+// quotasOrNone returns quotas that may be nil for none.
+func quotasOrNone(q *registry.Quotas) *registry.Quotas {
+	if q == nil {
+		return &noQuotas
+	}
+	return q
 }
 
 // append appends the limits of one level. The tenant's and the environment's requests are counted in any case, so that they

@@ -111,7 +111,7 @@ func TestAppendLimits(t *testing.T) {
 		{"nonsense", registry.Quotas{APIRateLimit: -1}, registry.Quotas{APIRateLimit: 1, Burst: 1 << 62}, 2},
 	} {
 		res := globex()
-		res.Tenant.Quotas, res.Environment.Quotas = tt.tenant, tt.environment
+		res.Tenant.Quotas, res.Environment.Quotas = tt.tenant, &tt.environment
 		got := slices.DeleteFunc(appendLimits(nil, res, nil), func(l quota.Limit) bool { return l.Size() == 0 })
 		if len(got) != tt.want {
 			t.Errorf("%s: %d limits, not %d", tt.name, len(got), tt.want)

@@ -20,7 +20,7 @@ import (
 func narrow() *registry.Resolved {
 	res := globex()
 	res.Tenant.Quotas = registry.Quotas{MaxConcurrentRequests: 1}
-	res.Environment.Quotas = registry.Quotas{MaxConcurrentRequests: 1}
+	res.Environment.Quotas = &registry.Quotas{MaxConcurrentRequests: 1}
 	return res
 }
 
@@ -146,7 +146,7 @@ func TestKeyLimits(t *testing.T) {
 	}
 	res := globex()
 	all := registry.Quotas{APIRateLimit: 1, MaxAPICallsPerDay: -5, MaxAPICallsPerMonth: 1 << 62, MaxConcurrentRequests: -1}
-	res.Tenant.Quotas, res.Environment.Quotas, credential.Quotas = all, all, all
+	res.Tenant.Quotas, res.Environment.Quotas, credential.Quotas = all, &all, all
 	limits = appendLimits(nil, res, credential)
 	if len(limits) != maxLimits {
 		t.Errorf("%d limits", len(limits))
@@ -162,7 +162,7 @@ func TestKeyLimits(t *testing.T) {
 func TestViolatedPolicies(t *testing.T) {
 	res := globex()
 	res.Tenant.Quotas = registry.Quotas{MaxAPICallsPerDay: 1, MaxAPICallsPerMonth: 1}
-	res.Environment.Quotas = registry.Quotas{}
+	res.Environment.Quotas = nil
 	h := testHandler(t, testApp(t, res), &Handler{}, subdomains())
 	serve(t, h, http.MethodGet, "http://globex.app.test/", nil)
 	refused, behind := serve(t, h, http.MethodGet, "http://globex.app.test/", nil)

@@ -50,7 +50,7 @@ func globex() *registry.Resolved {
 		},
 		Environment: registry.ResolvedEnvironment{
 			ID: globexEnv, Slug: "production", Type: registry.EnvironmentProduction, Default: true,
-			Status: registry.StatusActive, Quotas: registry.Quotas{APIRateLimit: 30},
+			Status: registry.StatusActive, Quotas: &registry.Quotas{APIRateLimit: 30},
 		},
 	}
 	r.Seal()

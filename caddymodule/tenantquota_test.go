@@ -52,7 +52,7 @@ func chain(t *testing.T, h *Handler, target string, quotas ...*TenantQuota) *res
 // tell of all.
 func TestTenantQuotaHandlers(t *testing.T) {
 	free := globex()
-	free.Tenant.Quotas, free.Environment.Quotas = registry.Quotas{MaxAPICallsPerDay: 10, MaxConcurrentRequests: 1}, registry.Quotas{}
+	free.Tenant.Quotas, free.Environment.Quotas = registry.Quotas{MaxAPICallsPerDay: 10, MaxConcurrentRequests: 1}, nil
 	h := testHandler(t, testApp(t, free, acme()), &Handler{Exempt: []string{"/free"}}, subdomains())
 	narrow := testQuota(t, h, &TenantQuota{Name: "narrow", RequestsPerDay: 2})
 	wide := testQuota(t, h, &TenantQuota{Name: "wide", RequestsPerDay: 100, Concurrency: 1, Cost: 3})

@@ -4,7 +4,9 @@ package registry
 
 import (
 	"fmt"
+	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -71,8 +73,45 @@ func TestSharedIsBounded(t *testing.T) {
 		if list, err := p.upstreams(fmt.Sprintf(`["h%d:80"]`, i)); err != nil || list[0].Address != fmt.Sprintf("h%d:80", i) {
 			t.Fatal(list, err)
 		}
+		if q := p.quotas(Quotas{Burst: int64(i + 1)}); *q != (Quotas{Burst: int64(i + 1)}) {
+			t.Fatal(q)
+		}
+		if m, err := p.metadata(fmt.Sprintf(`{"n": %d}`, i)); err != nil || len(m) != 1 || m["n"] != strconv.Itoa(i) {
+			t.Fatal(m, err)
+		}
 	}
-	if len(p.text) > maxShared || len(p.lists) > maxShared {
-		t.Errorf("%d strings, %d lists", len(p.text), len(p.lists))
+	if len(p.text) > maxShared || len(p.lists) > maxShared || len(p.few) > maxShared || len(p.maps) > maxShared {
+		t.Errorf("%d strings, %d lists, %d quotas, %d maps", len(p.text), len(p.lists), len(p.few), len(p.maps))
+	}
+	long := `{"n": "` + strings.Repeat("x", maxSharedMetadata) + `"}`
+	before := len(p.maps)
+	if m, err := p.metadata(long); err != nil || len(m["n"]) != maxSharedMetadata || len(p.maps) != before {
+		t.Errorf("metadata that is too long to be shared: %d bytes, %v", len(m["n"]), err)
+	}
+}
+
+// Promise: tenants with the same metadata and environments with the same quotas share them; those with none have none, and
+// what cannot be read is never shared.
+func TestSharedParts(t *testing.T) {
+	var p parsedValues
+	if p.quotas(Quotas{}) != nil || p.quotas(Quotas{Burst: 1}) != p.quotas(Quotas{Burst: 1}) || p.quotas(Quotas{Burst: 1}) == p.quotas(Quotas{Burst: 2}) {
+		t.Error("quotas")
+	}
+	read := func(text string) map[string]string {
+		t.Helper()
+		m, err := p.metadata(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	same := func(a, b map[string]string) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }
+	if read("") != nil || read("{}") != nil || !same(read(`{"a": "b"}`), read(`{"a": "b"}`)) || same(read(`{"a": "b"}`), read(`{"a": "c"}`)) {
+		t.Error("metadata")
+	}
+	for range 2 {
+		if m, err := p.metadata(`{"a"`); err == nil {
+			t.Errorf("read %v", m)
+		}
 	}
 }

@@ -61,11 +61,15 @@ type Resolved struct {
 // Seal works out what is asked of a snapshot over and over: the text of ids, the ranges of addresses. Whoever makes a
 // snapshot calls it before sharing; one that is not sealed means the same, and costs more.
 func (r *Resolved) Seal() {
-	r.Tenant.text, r.Environment.text = r.Tenant.ID.String(), r.Environment.ID.String()
+	ids := string(appendID(appendID(make([]byte, 0, 2*idLength), r.Tenant.ID), r.Environment.ID)) // one piece of memory for both
+	r.Tenant.text, r.Environment.text = ids[:idLength], ids[idLength:]
 	if r.Tenant.SecurityPolicy != nil {
 		r.Tenant.SecurityPolicy.AccessControl.seal()
 	}
 }
+
+// idLength is that of an id's text, in bytes.
+const idLength = 36
 
 // ResolvedTenant is the tenant's half of a [Resolved].
 type ResolvedTenant struct {
@@ -109,8 +113,8 @@ type ResolvedEnvironment struct {
 	Default bool   `json:"default,omitempty"`
 	Status  Status `json:"status"`
 	Region  string `json:"region,omitempty"`
-	// Quotas are the environment's own and come on top of the tenant's.
-	Quotas Quotas `json:"quotas,omitzero"`
+	// Quotas are the environment's own and come on top of the tenant's; nil when it has none, as most.
+	Quotas *Quotas `json:"quotas,omitempty"`
 	// Metadata is nil when there is none.
 	Metadata map[string]string `json:"metadata,omitempty"`
 

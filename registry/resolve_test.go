@@ -215,7 +215,7 @@ func TestResolvedSnapshot(t *testing.T) {
 				},
 				Environment: ResolvedEnvironment{
 					ID: uuid.MustParse(idAcmeDev), Slug: "dev", Name: "dev", Type: EnvironmentDevelopment, Status: StatusActive,
-					Quotas: Quotas{APIRateLimit: 5}, Metadata: map[string]string{"a": "b"},
+					Quotas: &Quotas{APIRateLimit: 5}, Metadata: map[string]string{"a": "b"},
 				},
 				Upstreams: []Upstream{{Scheme: "http", Address: "127.0.0.1:9003"}, {Pool: "dev"}},
 			}},

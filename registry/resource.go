@@ -181,8 +181,8 @@ func (s *Store) judge(ctx context.Context, kind *resource, res *Resolved, u *Res
 		}
 	}
 	verdict("tenant", tenant, kind.limit(&res.Tenant.Quotas))
-	if u.Environment != uuid.Nil {
-		verdict("environment", environment, kind.limit(&res.Environment.Quotas))
+	if u.Environment != uuid.Nil && res.Environment.Quotas != nil {
+		verdict("environment", environment, kind.limit(res.Environment.Quotas))
 	}
 	return result, nil
 }

@@ -109,7 +109,7 @@ func (row *resolvedRow) resolved(p *parsedValues) (*Resolved, error) {
 		}
 	}
 	t.Quotas = row.quotas(colPlanQuotas).Override(row.quotas(colTenantQuotas))
-	if t.Metadata, err = parseMetadata(row.text(colTenantMetadata), p); err != nil {
+	if t.Metadata, err = p.metadata(row.text(colTenantMetadata)); err != nil {
 		return fail("metadata", err)
 	}
 	if t.SecurityPolicy, err = parseSecurityPolicy(row.text(colSecurityPolicy)); err != nil {
@@ -121,8 +121,8 @@ func (row *resolvedRow) resolved(p *parsedValues) (*Resolved, error) {
 	e.Default = row.values[colIsDefault] == int64(1)
 	e.Status = Status(p.shared(row.text(colEnvironmentStatus)))
 	e.Region = p.shared(row.text(colRegion))
-	e.Quotas = row.quotas(colEnvironmentQuotas)
-	if e.Metadata, err = parseMetadata(row.text(colEnvironmentMetadata), p); err != nil {
+	e.Quotas = p.quotas(row.quotas(colEnvironmentQuotas))
+	if e.Metadata, err = p.metadata(row.text(colEnvironmentMetadata)); err != nil {
 		return fail("an environment's metadata", err)
 	}
 	for _, column := range []int{colEnvironmentUpstreams, colTenantUpstreams, colPlanUpstreams} {

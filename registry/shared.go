@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxShared bounds the strings, and the lists of upstreams, that snapshots share: names of plans, regions and
+	// maxShared bounds the strings, the lists of upstreams, the quotas and the metadata that snapshots share: names of plans, regions and
 	// environments are few. Beyond it each snapshot has its own.
 	maxShared = 4096
 	// maxSharedLength is the longest string that is worth sharing, in bytes.
@@ -22,6 +22,8 @@ type parsedValues struct {
 	mu    sync.RWMutex
 	text  map[string]string
 	lists map[string][]Upstream
+	few   map[Quotas]*Quotas
+	maps  map[string]map[string]string
 }
 
 // shared returns a string equal to s that others hold too.
@@ -49,6 +51,60 @@ func (p *parsedValues) shared(s string) string {
 	s = strings.Clone(s)
 	p.text[s] = s
 	return s
+}
+
+// quotas returns quotas equal to q, which others hold too and nobody modifies; nil when none has a value.
+func (p *parsedValues) quotas(q Quotas) *Quotas {
+	if q == (Quotas{}) {
+		return nil
+	}
+	p.mu.RLock()
+	one := p.few[q]
+	p.mu.RUnlock()
+	if one != nil {
+		return one
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one := p.few[q]; one != nil {
+		return one
+	}
+	if len(p.few) < maxShared {
+		if p.few == nil {
+			p.few = map[Quotas]*Quotas{}
+		}
+		p.few[q] = &q
+	}
+	return &q
+}
+
+// maxSharedMetadata is the longest JSON text of metadata that is worth sharing, in bytes.
+const maxSharedMetadata = 256
+
+// metadata is [parseMetadata] for snapshots: the map may be shared and is never modified.
+func (p *parsedValues) metadata(text string) (map[string]string, error) {
+	if text == "" || text == "{}" || len(text) > maxSharedMetadata {
+		return parseMetadata(text, p)
+	}
+	p.mu.RLock()
+	m, ok := p.maps[text]
+	p.mu.RUnlock()
+	if ok {
+		return m, nil
+	}
+	m, err := parseMetadata(text, p)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.maps) < maxShared {
+		if p.maps == nil {
+			p.maps = map[string]map[string]string{}
+		}
+		p.maps[strings.Clone(text)] = m
+	}
+	return m, nil
 }
 
 // upstreams reads a JSON array of upstreams; nil when it is empty. The list may be shared and is never modified.
