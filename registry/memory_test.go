@@ -94,7 +94,8 @@ func TestSharedIsBounded(t *testing.T) {
 // what cannot be read is never shared.
 func TestSharedParts(t *testing.T) {
 	var p parsedValues
-	if p.quotas(Quotas{}) != nil || p.quotas(Quotas{Burst: 1}) != p.quotas(Quotas{Burst: 1}) || p.quotas(Quotas{Burst: 1}) == p.quotas(Quotas{Burst: 2}) {
+	one, again, other := p.quotas(Quotas{Burst: 1}), p.quotas(Quotas{Burst: 1}), p.quotas(Quotas{Burst: 2})
+	if p.quotas(Quotas{}) != nil || one != again || one == other {
 		t.Error("quotas")
 	}
 	read := func(text string) map[string]string {
