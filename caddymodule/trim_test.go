@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // TestTrim keeps the promise that a gateway removes from the registry what has served its time, and nothing else: old rows
-// of the change log, former slugs that have expired, old usage by day, and audit rows
+// of the change log, former slugs that have expired, sessions that expired a week ago, old usage by day, and audit rows
 // where a tenant says how long they are kept.
 func TestTrim(t *testing.T) {
 	store, err := registry.Open(registry.Options{URL: "file:" + t.TempDir() + "/tenants.db"})
@@ -68,6 +69,10 @@ func TestTrim(t *testing.T) {
 	if days() != 1 {
 		t.Fatalf("%d days of usage", days())
 	}
+	session := strings.Repeat("5e", 32)
+	if _, err := store.CreateSession(t.Context(), actor, registry.NewSession{Hash: session, UserID: "u", ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
 	before := oldest()
 	if err := s.trim(t.Context(), time.Now()); err != nil || audit("short") == 0 || audit("long") == 0 || oldest() != before {
 		t.Fatalf("what is new was trimmed: %v", err)
@@ -80,6 +85,15 @@ func TestTrim(t *testing.T) {
 	}
 	if days() != 0 {
 		t.Error("last year's usage is still kept by day")
+	}
+	if err := store.RevokeSession(t.Context(), actor, session); err != nil {
+		t.Errorf("a session that expired two days ago: %v", err)
+	}
+	if err := s.trim(t.Context(), time.Now().Add(8*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.RevokeSession(t.Context(), actor, session); registry.Code(err) != registry.CodeNotFound {
+		t.Errorf("a session that expired more than a week ago: %v", err)
 	}
 	if err := (&storeSwitch{}).trim(t.Context(), time.Now()); err != nil {
 		t.Errorf("without a store: %v", err)
