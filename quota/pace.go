@@ -14,6 +14,8 @@ const (
 	// pauseFactor is how many times as long as a call took it pauses before the next one of the same pass: then writing
 	// takes a sixteenth of the time of one core.
 	pauseFactor = 15
+	// leastPause is left of a pause when a pass is late, so that other writers of a registry get their turn.
+	leastPause = time.Millisecond
 )
 
 // pace holds the accounts that nobody's limit waits for. They are saved in passes: what has come together is put in the
@@ -129,11 +131,11 @@ func (g *ledger) beginPass(now time.Time) bool {
 	return true
 }
 
-// savePart saves the next accounts of the pass, and returns how long to pause before the one after that; negative when there
-// is none.
+// savePart saves the next accounts of the pass, and returns how long to pause before the ones after that; 0 when there are
+// none.
 func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
 	if err := g.enterFlush(ctx); err != nil {
-		return -1, err
+		return 0, err
 	}
 	defer g.leaveFlush()
 	g.mu.Lock()
@@ -144,7 +146,7 @@ func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
 	p.take(n, p.passSince)
 	g.mu.Unlock()
 	if n == 0 { // somebody has flushed all
-		return -1, nil
+		return 0, nil
 	}
 	began := time.Now()
 	err := g.save(ctx, list)
@@ -154,14 +156,14 @@ func (g *ledger) savePart(ctx context.Context) (time.Duration, error) {
 	if err != nil { // one call that fails is enough
 		p.waiting, p.waitingSince = append(p.pass, p.waiting...), p.passSince
 		p.pass = nil
-		return -1, err
+		return 0, err
 	}
 	if len(p.pass) == 0 {
 		p.pass = nil
-		return -1, nil
+		return 0, nil
 	}
 	calls := (len(p.pass) + saveSize - 1) / saveSize
-	return max(0, min(pauseFactor*now.Sub(began), p.end.Sub(now)/time.Duration(calls))), nil
+	return max(leastPause, min(pauseFactor*now.Sub(began), p.end.Sub(now)/time.Duration(calls))), nil
 }
 
 // inOrder sorts accounts by tenant, as the registry's index does.
@@ -190,25 +192,26 @@ func inOrder(list []*account) {
 func (g *ledger) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(g.usage.FlushInterval)
 	defer tick.Stop()
-	next := time.NewTimer(0)
-	defer next.Stop()
 	g.mu.Lock()
 	g.pace.dirtySince = time.Now()
 	g.mu.Unlock()
+	var next <-chan time.Time // when a pass goes on; nil when none is under way
 	for {
+		var begun bool
 		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			var begun bool
-			if begun, err = g.flushLimited(ctx, now); begun {
-				next.Reset(0)
-			}
-		case <-next.C:
+			begun, err = g.flushLimited(ctx, now)
+		case <-next:
+			begun = true
+		}
+		if begun {
+			next = nil
 			var pause time.Duration
-			if pause, err = g.savePart(ctx); pause >= 0 {
-				next.Reset(pause)
+			if pause, err = g.savePart(ctx); pause > 0 {
+				next = time.After(pause)
 			}
 		}
 		if ctx.Err() != nil {

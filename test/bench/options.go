@@ -50,7 +50,7 @@ func parseOptions(args []string, messages io.Writer) (options, error) {
 	f.Float64Var(&o.Quiet, "quiet", 0, "wait for, and take slices again until, other work keeps at most so many cores busy; 0 means never")
 	f.StringVar(&o.Output, "o", "", "also write the report to this file")
 	f.StringVar(&o.Results, "results", "", "also write RESULTS.md and results.svg into this directory")
-	f.DurationVar(&o.Timeout, "timeout", 30*time.Minute, "give up after this time")
+	f.DurationVar(&o.Timeout, "timeout", time.Hour, "give up after this time")
 	f.StringVar(&o.PGO, "pgo", "", "scenario profile: also write a profile for the compiler (go build -pgo) to this file")
 	f.StringVar(&o.Dir, "dir", "test/.tmp/bench", "directory for everything that is written")
 	f.StringVar(&o.Gateway, "gateway", "", "the built gateway (default: tenantgate in -dir)")
