@@ -24,17 +24,34 @@ type entry struct {
 	fresh  atomic.Int64
 	// used is when the entry last moved to the front of its shard.
 	used atomic.Int64
-	// retry is before when no further refresh is tried; failures counts those that failed in a row.
-	retry    atomic.Int64
-	failures atomic.Int32
+	// attempts is nil until a refresh of the entry is tried.
+	attempts atomic.Pointer[attempts]
 
-	// kept says that the entry is in its table. Guarded by the shard's lock.
-	kept bool
-	// order is greater the later the entry was used, across shards. Guarded by the shard's lock.
+	// order is greater the later the entry was used, across shards; 0 when the entry is in no table. Guarded by the shard's
+	// lock.
 	order uint64
 	// tenantLinks and keyLinks chain the entries of one tenant and of one key. Guarded by the owners' lock.
 	tenantLinks, keyLinks links
 }
+
+// attempts are those to refresh an entry. Most entries are dropped or replaced before there are any.
+type attempts struct {
+	// retry is before when no further one is made; failures counts those that failed in a row.
+	retry    atomic.Int64
+	failures atomic.Int32
+}
+
+// tried returns the attempts to refresh e.
+func (e *entry) tried() *attempts {
+	if a := e.attempts.Load(); a != nil {
+		return a
+	}
+	e.attempts.CompareAndSwap(nil, new(attempts))
+	return e.attempts.Load()
+}
+
+// kept says whether e is in its table. The caller holds the shard's lock.
+func (e *entry) kept() bool { return e.order != 0 }
 
 // newEntry returns an entry for a positive answer (missing == nil) or a negative one. The strings of ref must be copies,
 // as cloneReference makes them.

@@ -353,7 +353,7 @@ func checkTable(t *testing.T, tab *table) {
 	for i := range tab.shards {
 		for _, e := range tab.shards[i].lru.Keys() {
 			n++
-			if !e.kept || tab.get(e.ref) != e || tab.shard(e.ref) != &tab.shards[i] || !byKey[e] || byTenant[e] != (e.tenant() != uuid.Nil) {
+			if !e.kept() || tab.get(e.ref) != e || tab.shard(e.ref) != &tab.shards[i] || !byKey[e] || byTenant[e] != (e.tenant() != uuid.Nil) {
 				t.Fatalf("table: %v is not kept whole", e.ref)
 			}
 		}

@@ -31,8 +31,11 @@ func (b *breaker) succeeded() {
 // refresh begins a background refresh of the stale entry e, unless one is under way, or it is too early for another,
 // or enough refreshes are under way: then a later reader will try again. It never waits for the registry.
 func (c *Cache) refresh(e *entry, now int64) {
-	retry := e.retry.Load()
-	if now < retry || now < c.breaker.until.Load() || !e.retry.CompareAndSwap(retry, now+refreshPause) {
+	if now < c.breaker.until.Load() {
+		return
+	}
+	tried := e.tried()
+	if retry := tried.retry.Load(); now < retry || !tried.retry.CompareAndSwap(retry, now+refreshPause) {
 		return
 	}
 	f := c.flight
@@ -55,7 +58,8 @@ func (c *Cache) refresh(e *entry, now int64) {
 func (c *Cache) refreshFailed(e *entry, err error) {
 	s := c.settings.Load()
 	now := s.Now().UnixNano()
-	e.retry.Store(now + s.backoff(int(e.failures.Add(1)), entryBackoff, entryBackoffMax))
+	tried := e.tried()
+	tried.retry.Store(now + s.backoff(int(tried.failures.Add(1)), entryBackoff, entryBackoffMax))
 	n := int(c.breaker.failures.Add(1))
 	c.breaker.until.Store(now + s.backoff(n, breakerBackoff, breakerBackoffMax))
 	if n == 1 {

@@ -110,7 +110,7 @@ func (t *table) put(e *entry) {
 			t.evictOldest()
 			continue
 		}
-		e.kept, e.order = true, t.clock.Add(1)
+		e.order = t.clock.Add(1)
 		s.lru.Add(e, struct{}{})
 		t.owners.add(e)
 		t.index.Store(e.ref, e) // replaces at once: readers never find the reference missing
@@ -132,7 +132,7 @@ func (t *table) remove(e *entry) bool {
 
 // drop is remove with the shard's lock held.
 func (t *table) drop(s *shard, e *entry) bool {
-	if !e.kept {
+	if !e.kept() {
 		return false
 	}
 	t.index.Delete(e.ref)
@@ -144,7 +144,7 @@ func (t *table) drop(s *shard, e *entry) bool {
 
 // unkeep takes e out of everything but the index, with the shard's lock held.
 func (t *table) unkeep(s *shard, e *entry) {
-	e.kept = false
+	e.order = 0
 	s.lru.Remove(e)
 	t.owners.remove(e)
 }
