@@ -339,14 +339,14 @@ func checkTable(t *testing.T, tab *table) {
 	t.Helper()
 	n, byTenant, byKey := 0, map[*entry]bool{}, map[*entry]bool{}
 	tab.owners.mu.Lock()
-	for _, e := range tab.owners.tenants {
+	for hash, e := range tab.owners.tenants {
 		for ; e != nil; e = e.tenantLinks.next {
-			byTenant[e] = true
+			byTenant[e] = tab.owners.tenantHash(e.tenant()) == hash
 		}
 	}
-	for key, e := range tab.owners.keys {
+	for hash, e := range tab.owners.keys {
 		for ; e != nil; e = e.keyLinks.next {
-			byKey[e] = e.ref.Key == key
+			byKey[e] = tab.owners.keyHash(e.ref.Key) == hash
 		}
 	}
 	tab.owners.mu.Unlock()
