@@ -190,34 +190,56 @@ func inOrder(list []*account) {
 
 // flushLoop saves, until ctx ends: each FlushInterval the accounts that have a limit, and what others wait for in passes.
 func (g *ledger) flushLoop(ctx context.Context) {
-	tick := time.NewTicker(g.usage.FlushInterval)
-	defer tick.Stop()
+	tick := time.Now().Add(g.usage.FlushInterval)
+	var part time.Time // when a pass goes on; zero when none is under way
 	g.mu.Lock()
 	g.pace.dirtySince = time.Now()
 	g.mu.Unlock()
-	var next <-chan time.Time // when a pass goes on; nil when none is under way
 	for {
-		var begun bool
-		var err error
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			begun, err = g.flushLimited(ctx, now)
-		case <-next:
-			begun = true
+		next := tick
+		if !part.IsZero() {
+			next = earlier(tick, part)
 		}
-		if begun {
-			next = nil
+		if !sleepUntil(ctx, next) {
+			return
+		}
+		var err error
+		if now := time.Now(); !now.Before(tick) {
+			var begun bool
+			if begun, err = g.flushLimited(ctx, now); begun {
+				part = now
+			}
+			if tick = tick.Add(g.usage.FlushInterval); tick.Before(now) {
+				tick = now // those that were missed are one
+			}
+		}
+		if now := time.Now(); err == nil && !part.IsZero() && !now.Before(part) {
 			var pause time.Duration
+			part = time.Time{}
 			if pause, err = g.savePart(ctx); pause > 0 {
-				next = time.After(pause)
+				part = time.Now().Add(pause)
 			}
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		g.note(ctx, loopFlush, err)
+	}
+}
+
+// sleepUntil reports whether ctx has not ended by then.
+func sleepUntil(ctx context.Context, then time.Time) bool {
+	pause := time.Until(then)
+	if pause <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
