@@ -136,14 +136,6 @@ func (a *account) names() Account {
 	return Account{Tenant: a.tenant, Key: a.key(), Day: a.day.start()}
 }
 
-// end returns the end of the period that the account is in, as Unix time.
-func (a *account) end(p Period) int64 {
-	if p == PeriodMonth {
-		return int64(a.day.monthEnd()) * daySeconds
-	}
-	return (int64(a.day) + 1) * daySeconds
-}
-
 // exactly returns the day's use.
 func (a *account) exactly() int64 { return max(a.count.Load(), 0) + a.base.Load() }
 
@@ -194,9 +186,9 @@ func (a *account) status(limit *Allowance, now time.Time, used int64, s *Status)
 	}
 }
 
-// wait returns the time to the period's end.
+// wait returns the time to the end of the period that the account is in.
 func (a *account) wait(p Period, now time.Time) time.Duration {
-	return time.Duration(a.end(p)-now.Unix())*time.Second - time.Duration(now.Nanosecond())
+	return time.Duration(int64(p.end(a.day))*daySeconds-now.Unix())*time.Second - time.Duration(now.Nanosecond())
 }
 
 // add counts a cost up to MaxRequests, beyond which nothing is counted.

@@ -45,6 +45,20 @@ func (p Period) End(now time.Time) time.Time {
 	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
 }
 
+// end returns the first day after the period that a day lies in.
+func (p Period) end(d day) day {
+	if p == PeriodMonth {
+		return d.monthEnd()
+	}
+	return d + 1
+}
+
+// left returns the time to the period's end.
+func (p Period) left(now time.Time) time.Duration {
+	end := int64(p.end(dayOf(now))) * daySeconds
+	return time.Duration(end-now.Unix())*time.Second - time.Duration(now.Nanosecond())
+}
+
 // Allowance is so many requests per calendar period. What is not used when a period ends is gone.
 //
 // An Allowance with a Period and no Max counts and never refuses, and is not told to clients: it is for tenants that
@@ -90,13 +104,13 @@ func (a Allowance) Status(now time.Time, used, cost int64) Status {
 	}
 	s := Status{Remaining: max(a.Max-used, 0)}
 	if used > 0 {
-		s.Reset = a.Period.End(now).Sub(now)
+		s.Reset = a.Period.left(now)
 		s.Next = s.Reset
 	}
 	// Written so that no sum can overflow.
 	if cost >= 1 && cost > a.Max-used {
 		s.Exceeded = true
-		if s.RetryAfter = a.Period.End(now).Sub(now); cost > a.Max {
+		if s.RetryAfter = a.Period.left(now); cost > a.Max {
 			s.RetryAfter = Never
 		}
 	}

@@ -126,18 +126,43 @@ func (l *Local) Release(limits []Limit) {
 	}
 }
 
+// Found is what [Local.Find] has found.
+type Found struct{ accounts [usual]*account }
+
+// Find looks up what Count will need for the same limits on the same day, so that memory is on its way before it is needed.
+// The zero Found does as well.
+func (l *Local) Find(now time.Time, limits []Limit, found *Found) {
+	d, n := dayOf(now), 0
+	for i := range limits {
+		if limits[i].Allowance.IsZero() {
+			continue
+		}
+		if n < len(found.accounts) {
+			found.accounts[n] = l.ledger.find(&limits[i].Key, d)
+		}
+		n++
+	}
+}
+
 // Count counts a request that another store has admitted, in the allowances among the limits: it refuses nothing, and warns
-// and records as if it had come by Take.
-func (l *Local) Count(now time.Time, cost int64, limits []Limit) {
+// and records as if it had come by Take. A cost below 1 counts nothing.
+func (l *Local) Count(now time.Time, cost int64, limits []Limit, found *Found) {
 	if cost < 1 {
 		return
 	}
 	t := take{at: instantOf(now, l.epoch), day: dayOf(now), cost: cost, limits: limits, admitted: true}
+	n := 0
 	for i := range limits {
-		if limits[i].Allowance.IsZero() || t.leader(i) != i {
+		if limits[i].Allowance.IsZero() {
 			continue
 		}
 		var c charge
+		if n < len(found.accounts) {
+			c.found = found.accounts[n]
+		}
+		if n++; t.leader(i) != i {
+			continue
+		}
 		l.ledger.look(&t, i, &c)
 		l.ledger.spend(&t, i, &c)
 		for j := i; j < len(limits); j++ {

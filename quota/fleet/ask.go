@@ -64,7 +64,7 @@ func (s *Store) conclude(now time.Time, at, cost int64, claims []claim, limits [
 	if allowed {
 		for i := range limits {
 			if !limits[i].Allowance.IsZero() {
-				s.local.Count(now, cost, limits)
+				s.local.Count(now, cost, limits, new(quota.Found))
 				break
 			}
 		}

@@ -77,6 +77,9 @@ func (s *Store) lease(c *cell, p *part) {
 	p.lostSeq, p.lostHeld, p.lostCharge = c.lostSeq, c.lostHeld, c.lostCharge
 }
 
+// crowd is how many free slots are on lease where cores race for them: enough for stripes, also when some are taken.
+const crowd = 2 * tokenShare * leastBatch
+
 // adapt sets how much should be on lease: what is spent in the time ahead, at the rate since the last call. It grows
 // fourfold at the most from call to call, so that a few requests at once do not look like a flood, and shrinks by half.
 func (s *Store) adapt(c *cell, at, held, need int64) {
@@ -95,6 +98,10 @@ func (s *Store) adapt(c *cell, at, held, need int64) {
 	// So that all nodes together lease no more than half.
 	c.target = min(target, c.most/(2*s.link.nodes.Load()))
 	if c.id.kind == kindConcurrent {
+		// Slots come back, so that few are spent between two calls however many cores use them.
+		if c.crowded.Load() {
+			c.target = max(c.target, crowd)
+		}
 		c.target = min(c.target, c.most/(8*s.link.nodes.Load()))
 	}
 	c.asked = at

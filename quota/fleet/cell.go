@@ -37,6 +37,8 @@ type record struct {
 	lost atomic.Int64
 	// used is, of concurrency, how many slots are taken here, but for those that are counted in stripes.
 	used atomic.Int64
+	// crowded says, of concurrency, that cores race for the slots, and that too few are on lease for stripes.
+	crowded atomic.Bool
 	// queued says that a fetch in the background is due.
 	queued atomic.Bool
 	// refused counts the requests that were refused without asking, since the last call.
@@ -138,6 +140,10 @@ func (c *cell) contended(at int64) {
 				c.stripes.CompareAndSwap(nil, newStripes())
 			}
 			return
+		}
+		if c.id.kind == kindConcurrent && !c.crowded.Load() {
+			c.crowded.Store(true)
+			c.low.Store(math.MaxInt32) // more are fetched at once
 		}
 		turns = many
 	}

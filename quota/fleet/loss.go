@@ -37,7 +37,7 @@ func (s *Store) allowAll(now time.Time, at, cost int64, limits []quota.Limit, ou
 			c.owed.Add(cost)
 		}
 	}
-	s.local.Count(now, cost, limits)
+	s.local.Count(now, cost, limits, new(quota.Found))
 }
 
 // denyAll refuses a request if any limit applies to it.

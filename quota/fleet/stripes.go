@@ -149,11 +149,15 @@ func (c *cell) enter(n *lane.Number) {
 
 // slots returns how many slots are taken.
 func (c *cell) slots() int64 {
+	s := c.stripes.Load()
+	if s == nil {
+		return c.used.Load()
+	}
+	s.lock() // so that none is on its way from a stripe
+	defer s.unlock()
 	sum := c.used.Load()
-	if s := c.stripes.Load(); s != nil {
-		for i := range s.list {
-			sum += s.list[i].used.Load()
-		}
+	for i := range s.list {
+		sum += s.list[i].used.Load()
 	}
 	return sum
 }

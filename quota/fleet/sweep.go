@@ -61,6 +61,7 @@ func (s *Store) giveUp(c *cell, p *part) {
 	}
 	p.want, c.target = 0, 0
 	c.low.Store(-1)
+	c.crowded.Store(false)
 }
 
 // sweeping looks at every cell now and then: gives back leases that nobody spends from, keeps slots that are taken from

@@ -29,10 +29,17 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 	for i := range limits {
 		if k := kindOf(&limits[i]); k != kindNone {
 			cells[i] = s.find(&id{limits[i].Key, k})
+			if k == kindConcurrent && cells[i] != nil {
+				cells[i].used.Load() // so is the record's
+			}
 		}
 	}
-	var mine lane.Number
+	var (
+		mine  lane.Number
+		found quota.Found
+	)
 	counted := false
+	s.local.Find(now, limits, &found)
 	for i := range limits {
 		l, c := &limits[i], cells[i]
 		k := kindOf(l)
@@ -64,7 +71,7 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		}
 	}
 	if counted {
-		s.local.Count(now, cost, limits) // which records what tenants use of their allowances, and warns of it
+		s.local.Count(now, cost, limits, &found) // which records what tenants use of their allowances, and warns of it
 	}
 	return true
 }
