@@ -13,7 +13,7 @@ require (
 	github.com/miekg/dns v1.1.73 // tests only: a name server
 	github.com/prometheus/client_golang v1.24.1 // metrics, in Caddy's own registry
 	github.com/prometheus/client_model v0.6.3 // tests only: reads metrics back
-	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the indexes of the cache and of the quotas' accounts, read without locks
+	github.com/puzpuzpuz/xsync/v4 v4.5.0 // the index of the cache, read without locks
 	github.com/quic-go/quic-go v0.63.0 // tests only: a client that speaks HTTP/3
 	github.com/redis/rueidis v1.0.79 // quotas across gateways: the fastest Redis client of those measured, pipelines by itself
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: holds answers of the admin API against its OpenAPI document

@@ -31,6 +31,12 @@ type cell struct {
 	_   [7]byte // fills a cache line: neighbours in memory do not slow each other down
 }
 
+// Has reports whether it is the cell of a key; see package index.
+func (c *cell) Has(k Key) bool { return c.key == k }
+
+// Dead reports whether the cell was evicted.
+func (c *cell) Dead() bool { return c.load() == dead }
+
 func (c *cell) load() instant { return instant(c.tat.Load()) }
 
 // swap replaces a TAT that is still there.

@@ -28,7 +28,13 @@ func (c *flight) Dead() bool { return c.top() == deadCount }
 func newFlights(h hasher) flights { return flights{h, index.New[Key, flight]()} }
 
 // find returns the count of a Key, or nil.
-func (s *flights) find(k *Key) *flight { return s.Find(s.hasher.hash(k), *k) }
+func (s *flights) find(k *Key) *flight {
+	hash := s.hasher.hash(k)
+	if c := s.First(hash); c == nil || c.key == *k {
+		return c
+	}
+	return s.Find(hash, *k)
+}
 
 // inFlight returns the number of a count that may be nil or dead, exactly.
 func (c *flight) inFlight() int64 {

@@ -96,7 +96,11 @@ func newLedger(o UsageOptions, h hasher) *ledger {
 
 // find returns an account, which may be dead, or nil.
 func (g *ledger) find(k *Key, d day) *account {
-	return g.accounts.Find(g.hasher.with(k, uint64(uint32(d))), accountKey{*k, d})
+	hash := g.hasher.with(k, uint64(uint32(d)))
+	if a := g.accounts.First(hash); a == nil || a.id == k.ID && a.day == d && a.scope == k.Scope {
+		return a
+	}
+	return g.accounts.Find(hash, accountKey{*k, d})
 }
 
 // open returns the living account of a limit's Key. found is what find has returned for it; where that is of no use, it makes

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tenantgate/tenantgate/quota/internal/index"
 )
 
 // LocalOptions are the options of [NewLocal]. The zero value is useful.
@@ -42,17 +44,10 @@ type Local struct {
 	// pardoning guards the pardons of all cells; see pardon.
 	pardoning sync.Mutex
 	hasher    hasher
-	shards    [shards]shard
+	cells     *index.Index[Key, cell, *cell]
 	ledger    *ledger
 	flights   flights
 }
-
-const (
-	shardBits = 7
-	// shards is the number of tables that cells are spread over: a sweep goes on in steps of one table, and a table
-	// that grows copies only itself.
-	shards = 1 << shardBits
-)
 
 // NewLocal returns an empty store: every bucket is full.
 func NewLocal(o LocalOptions) *Local {
@@ -63,27 +58,23 @@ func NewLocal(o LocalOptions) *Local {
 		o.SweepInterval = 10 * time.Second
 	}
 	l := &Local{now: o.Now, every: o.SweepInterval, epoch: o.Now(), hasher: hasher{rand.Uint64(), rand.Uint64()}}
-	for i := range l.shards {
-		l.shards[i].table.Store(newTable(0))
-	}
-	l.ledger, l.flights = newLedger(o.Usage, l.hasher), newFlights(l.hasher)
+	l.cells, l.ledger, l.flights = index.New[Key, cell](), newLedger(o.Usage, l.hasher), newFlights(l.hasher)
 	return l
 }
 
 // Len returns the number of counts in memory: buckets that are not full, and those that no sweep has seen full yet;
 // accounts of allowances; and Keys with requests in flight, now or since the last sweep.
 func (l *Local) Len() int {
-	n := l.ledger.accounts.Len() + l.flights.Len()
-	for i := range l.shards {
-		n += int(l.shards[i].cells.Load())
-	}
-	return n
+	return l.cells.Len() + l.ledger.accounts.Len() + l.flights.Len()
 }
 
-// find returns the cell of a key, or nil. The shard is chosen by the hash's upper bits, the slot in it by the lower.
+// find returns the cell of a key, or nil.
 func (l *Local) find(k *Key) *cell {
 	hash := l.hasher.hash(k)
-	return l.shards[hash>>(64-shardBits)].find(hash, k)
+	if c := l.cells.First(hash); c == nil || c.key == *k {
+		return c
+	}
+	return l.cells.Find(hash, *k)
 }
 
 // revive returns a living cell for a key whose cell is nil or dead. It does not wait for the sweep that killed the
@@ -91,8 +82,11 @@ func (l *Local) find(k *Key) *cell {
 //
 //go:noinline
 func (l *Local) revive(k *Key, at instant) *cell {
-	hash := l.hasher.hash(k)
-	return l.shards[hash>>(64-shardBits)].revive(hash, k, func() instant { return l.bottom(at) })
+	return l.cells.Revive(l.hasher.hash(k), *k, func() *cell {
+		c := &cell{key: *k}
+		c.tat.Store(uint64(alive(l.bottom(at)))) // asked only now: not older than the sweep that killed the old cell
+		return c
+	})
 }
 
 // read returns the TAT of a cell that may be nil or dead.

@@ -4,13 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/tenantgate/tenantgate/quota/internal/index"
 )
 
 // Sweep gives back the memory of every bucket that is full at now, of accounts that are saved and idle, and of Keys
 // without a request in flight, and returns how many there were. Requests go on meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
 // Local was built with.
 func (l *Local) Sweep(now time.Time) (removed int) {
-	for i := range l.shards {
+	for i := range index.Shards {
 		removed += l.sweepShard(i, now)
 	}
 	return removed + l.ledger.sweep(now) + l.flights.sweep()
@@ -31,15 +33,15 @@ func (l *Local) Run(ctx context.Context) {
 		loops.Go(func() { l.ledger.loadLoop(ctx) })
 		loops.Go(func() { l.ledger.flushLoop(ctx) })
 	}
-	ticker := time.NewTicker(max(l.every/shards, time.Millisecond))
+	ticker := time.NewTicker(max(l.every/index.Shards, time.Millisecond))
 	defer ticker.Stop()
-	for i := 0; ; i = (i + 1) % shards {
+	for i := 0; ; i = (i + 1) % index.Shards {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			l.sweepShard(i, l.now().Add(-sweepLag))
-			if i == shards-1 {
+			if i == index.Shards-1 {
 				l.ledger.sweep(l.now())
 				l.flights.sweep()
 			}
@@ -54,22 +56,13 @@ func (l *Local) sweepShard(i int, now time.Time) (removed int) {
 	at := instantOf(now, l.epoch)
 	// Before the first cell dies, so that whoever misses it finds the floor raised. A clock that went back lowers it.
 	l.floor.Store(uint64(at))
-	s := &l.shards[i]
-	table := *s.table.Load()
-	for i := range table {
-		c := table[i].cell.Load()
-		switch {
-		case c == nil:
-		case c.full(at):
-			removed++
-		default:
-			c.retire(at)
+	return l.cells.Sweep(i, func(c *cell) bool {
+		if c.full(at) {
+			return true
 		}
-	}
-	if removed > 0 {
-		s.clean()
-	}
-	return removed
+		c.retire(at)
+		return false
+	})
 }
 
 // full kills the cell if its bucket is full at the given instant.

@@ -4,13 +4,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tenantgate/tenantgate/quota/internal/index"
 )
 
 // Promise: a request that read the clock a little before a sweep, and spends after it, passes a limit that allows one
 // request at once.
 func TestSweepBetweenClockAndSpend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLocal(LocalOptions{SweepInterval: shards * time.Millisecond})
+		l := NewLocal(LocalOptions{SweepInterval: index.Shards * time.Millisecond})
 		go l.Run(t.Context())
 		rate, err := NewRate(1, time.Minute, 1)
 		if err != nil {

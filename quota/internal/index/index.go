@@ -71,6 +71,21 @@ func (t table[E]) start(hash uint64) int {
 	return int(hi)
 }
 
+// First returns an entry whose key has that hash, or nil when there is none. It is nearly always the one that Find would
+// return, for a look at its key; where that is another, Find knows more.
+func (x *Index[K, E, P]) First(hash uint64) P {
+	slots := *x.shards[hash>>(64-shardBits)].table.Load()
+	for i := slots.start(hash); ; i++ {
+		if i >= len(slots) {
+			i = 0
+		}
+		s := &slots[i]
+		if e := s.entry.Load(); e == nil || s.hash == hash {
+			return e
+		}
+	}
+}
+
 // Find returns the entry with a key, which may be dead; or nil. hash must be the same for each call with the key, and should
 // look random.
 func (x *Index[K, E, P]) Find(hash uint64, k K) P {

@@ -62,6 +62,10 @@ func TestIndexAgainstMap(t *testing.T) {
 				if want := model[k]; want != nil && got != want || want == nil && got != nil && !got.Dead() {
 					t.Fatalf("%s, seed %d: found %v, want %v", name, seed, got, want)
 				}
+				first := x.First(hash(k))
+				if first == nil && got != nil || first != nil && (hash(first.key) != hash(k) || first.key == k && first != got) {
+					t.Fatalf("%s, seed %d: first is %v, found %v", name, seed, first, got)
+				}
 			}
 			n := 0
 			x.Range(func(i *item) bool {
@@ -137,7 +141,7 @@ func TestStressIndex(t *testing.T) {
 	}
 }
 
-// Promise: an entry costs at most 27 bytes of index, but for 80 bytes a shard, whatever their number; a table is never more than three quarters full.
+// Promise: what is not used any more costs nothing: a table shrinks with its entries. And an entry costs at most 27 bytes of index, but for 80 bytes a shard, whatever their number; a table is never more than three quarters full.
 func TestIndexSize(t *testing.T) {
 	x := New[uint64, item]()
 	for k := range uint64(200_000) {
@@ -156,6 +160,11 @@ func TestIndexSize(t *testing.T) {
 		}
 		if slots*16 > 27*used+Shards*5*16 {
 			t.Fatalf("%d slots for %d entries", slots, used)
+		}
+	}
+	for i := range Shards {
+		if x.Sweep(i, func(i *item) bool { i.count.Store(dead); return true }); len(*x.shards[i].table.Load()) > 4 {
+			t.Errorf("%d slots are left", len(*x.shards[i].table.Load()))
 		}
 	}
 }
