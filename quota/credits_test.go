@@ -443,3 +443,40 @@ func TestCreditsNeverBelow(t *testing.T) {
 		t.Errorf("%d passed of 1000", passed)
 	}
 }
+
+// Promise: of a few hundred requests to a contended tenant, whichever cores they come from, one changes the word of its
+// allowance that all cores share; and where slots come and go, none does.
+func TestCreditsSpareTheWord(t *testing.T) {
+	const requests = 50_000
+	clk := newClock()
+	l := NewLocal(LocalOptions{Now: clk.Now})
+	now := clk.Now()
+	limits := []Limit{{Key: tenantKey(1), Allowance: Allowance{1 << 40, PeriodMonth}}, {Key: tenantKey(1), Concurrent: 100_000}}
+	l.Take(now, 1, limits, make([]Status, 2))
+	l.credit()
+	a, seat := l.ledger.find(&limits[0].Key, dayOf(now)), l.flights.find(&limits[1].Key)
+	counted, slots := 0, 0
+	for i := range requests {
+		take := &take{now: now, at: instantOf(now, l.epoch), day: dayOf(now), cost: 1, limits: limits, lane: lane.Number(i%8) | 1<<31}
+		before, seats := a.count.top(), seat.top()
+		if !l.ledger.spend(take, 0, &charge{acct: a}) {
+			t.Fatal("refused")
+		}
+		if _, ok := l.flights.enter(take, seat, &limits[1]); !ok {
+			t.Fatal("refused")
+		}
+		l.flights.leave(&limits[1].Key, &take.lane)
+		if a.count.top() != before {
+			counted++
+		}
+		if seat.top() != seats {
+			slots++
+		}
+	}
+	if counted > requests/200 || slots > len(seat.credits.Load().list) {
+		t.Errorf("%d requests changed the word of the allowance %d times, that of the slots %d times", requests, counted, slots)
+	}
+	if a.count.Load() != requests+1 || seat.Load() != 1 {
+		t.Errorf("%d counted, %d in flight", a.count.Load(), seat.Load())
+	}
+}
