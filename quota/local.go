@@ -26,11 +26,11 @@ type LocalOptions struct {
 // process where [UsageOptions] name a source and a sink; see there.
 //
 // Reading a bucket takes no lock, spending from it one compare-and-swap, and neither allocates; only the first spend
-// from a key, and the first after its bucket was full and swept, adds a cell to a table. A bucket of 256 requests or more
-// that cores keep racing for is given stripes: each core takes some requests out of it ahead of need. Its limit stays
-// exact, but [Status.Remaining] of a request that was admitted does not count what other cores hold, and is then lower
-// than what is left, never higher; a Take with a cost below 1 tells it exactly. All methods are safe for
-// concurrent use, at any time: a Local needs no closing, and one whose Run has ended only stops giving memory back.
+// from a key, and the first after its bucket was full and swept, adds a cell to an index. A bucket of 256 requests or more
+// that cores keep racing for is given stripes, an allowance or a count of slots credits: each core takes some requests out of
+// it ahead of need. The limit stays exact, but [Status.Remaining] of a request that was admitted does not count what other
+// cores hold, and is then lower than what is left, never higher; a Take with a cost below 1 tells it exactly. All methods are
+// safe for concurrent use, at any time: a Local needs no closing, and one whose Run has ended only stops giving memory back.
 type Local struct {
 	now   func() time.Time
 	every time.Duration
