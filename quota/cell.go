@@ -11,8 +11,8 @@ const dead instant = 1<<64 - 1
 
 // cell is the bucket of one key. All that is ever changed on the hot path is the one word of its TAT.
 //
-// A cell lives in the table from its first spend until it is full again and a sweep evicts it. Eviction changes the
-// TAT to dead by compare-and-swap before the cell leaves the table: a spend that comes first makes the eviction fail,
+// A cell lives in the index from its first spend until it is full again and a sweep evicts it. Eviction changes the
+// TAT to dead by compare-and-swap before the cell leaves the index: a spend that comes first makes the eviction fail,
 // and one that comes later finds the cell dead and looks the key up again. So no spend is ever lost with a cell.
 //
 // The key stands next to the TAT, so that all of a cell is one cache line: of limits that were not asked for a moment ago,
