@@ -313,12 +313,16 @@ func (g *ledger) mark(a *account) {
 
 // sweep evicts what is idle and saved, and returns how many there were.
 func (g *ledger) sweep(now time.Time) (removed int) {
-	g.sweeping.Lock()
-	defer g.sweeping.Unlock()
 	for shard := range index.Shards {
-		removed += g.accounts.Sweep(shard, func(a *account) bool { return g.evict(a, now) })
+		removed += g.sweepShard(shard, now)
 	}
 	return removed
+}
+
+func (g *ledger) sweepShard(shard int, now time.Time) (removed int) {
+	g.sweeping.Lock()
+	defer g.sweeping.Unlock()
+	return g.accounts.Sweep(shard, func(a *account) bool { return g.evict(a, now) })
 }
 
 // evict evicts an account that is idle and saved, and takes credits away from any that is idle.

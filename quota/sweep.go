@@ -35,19 +35,27 @@ func (l *Local) Run(ctx context.Context) {
 	}
 	ticker := time.NewTicker(max(l.every/index.Shards, time.Millisecond))
 	defer ticker.Stop()
-	for i := 0; ; i = (i + 1) % index.Shards {
+	// Accounts rest for much longer than buckets, and where there are many of them most are asked for again.
+	rounds := max(1, int(l.ledger.usage.IdleAfter/idlePart/l.every))
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			i := n % index.Shards
 			l.sweepShard(i, l.now().Add(-sweepLag))
+			if n/index.Shards%rounds == rounds-1 {
+				l.ledger.sweepShard(i, l.now())
+			}
 			if i == index.Shards-1 {
-				l.ledger.sweep(l.now())
 				l.flights.sweep()
 			}
 		}
 	}
 }
+
+// idlePart is which part of IdleAfter there is at the most between two looks at an account.
+const idlePart = 5
 
 // sweepShard evicts what is full from one shard.
 func (l *Local) sweepShard(i int, now time.Time) (removed int) {
