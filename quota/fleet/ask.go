@@ -32,6 +32,9 @@ func (s *Store) ask(now time.Time, cost int64, limits []quota.Limit, out []quota
 		s.awaitFirst()
 	}
 	at := s.at(now)
+	if s.denies && !s.link.up.Load() {
+		return s.without(now, at, cost, limits, out)
+	}
 	if s.settle(claims, at) {
 		return s.conclude(now, at, cost, claims, limits, out)
 	}

@@ -253,6 +253,24 @@ func TestOnLoss(t *testing.T) {
 	}
 }
 
+// Promise: with on_loss deny not even what is on lease is given while Redis is lost, and it is given again afterwards.
+func TestDenyWithLeases(t *testing.T) {
+	server := redis.Start(t, redis.Options{})
+	s := newStore(t, server, func(o *Options) { o.OnLoss = LossDeny })
+	limits, out := limitsOf(1, quotatest.Slow(t, 1000)), make([]quota.Status, 1)
+	cell := func() int64 { return s.find(&id{limits[0].Key, kindRate}).gather() }
+	eventually(t, func() bool { return s.Take(time.Now(), 1, limits, out) && cell() > 0 })
+	server.Stop()
+	eventually(t, func() bool { return !s.Stats().Up })
+	if left := cell(); s.Take(time.Now(), 1, limits, out) || cell() != left {
+		t.Errorf("admitted with %d on lease", left)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return s.Take(time.Now(), 1, limits, out) })
+}
+
 // Promise: what was admitted without Redis is told when it is back: a tenant gets no second bucket, no second allowance,
 // and slots that are taken stay taken.
 func TestLossIsSettled(t *testing.T) {

@@ -33,7 +33,7 @@ const (
 	LossLocal OnLoss = "local"
 	// LossAllow admits everything.
 	LossAllow OnLoss = "allow"
-	// LossDeny refuses everything that a limit applies to.
+	// LossDeny refuses everything that a limit applies to, also what is on lease.
 	LossDeny OnLoss = "deny"
 )
 

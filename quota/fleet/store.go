@@ -15,10 +15,12 @@ import (
 type Store struct {
 	o     Options
 	exact bool
-	life  int64 // of leases, ns
-	epoch time.Time
-	link  *link
-	local *quota.Local
+	// denies says that not even what is on lease is given while Redis is lost.
+	denies bool
+	life   int64 // of leases, ns
+	epoch  time.Time
+	link   *link
+	local  *quota.Local
 
 	hasher hasher
 	shards [shards]shard
@@ -56,7 +58,7 @@ func New(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		exact: o.Mode == ModeExact, life: int64(o.Lease), epoch: o.Now(), local: o.Local,
+		exact: o.Mode == ModeExact, denies: o.OnLoss == LossDeny, life: int64(o.Lease), epoch: o.Now(), local: o.Local,
 		hasher: hasher{rand.Uint64(), rand.Uint64()}, fetch: make(chan *cell, 4096),
 	}
 	s.o = o

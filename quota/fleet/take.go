@@ -19,6 +19,9 @@ func (s *Store) Take(now time.Time, cost int64, limits []quota.Limit, out []quot
 		s.look(now, at, limits, out)
 		return true
 	}
+	if s.denies && !s.link.up.Load() {
+		return s.ask(now, cost, limits, out)
+	}
 	var few [inline]*cell
 	cells := few[:]
 	if len(limits) > inline {
