@@ -34,7 +34,7 @@ type outcome struct {
 func (o *outcome) judge() []string {
 	var wrong []string
 	if o.tally.failed > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d failures", o.tally.failed))
+		wrong = append(wrong, counted(o.tally.failed, "failure"))
 	}
 	if o.took >= shortest {
 		for _, g := range o.growth {
@@ -47,6 +47,14 @@ func (o *outcome) judge() []string {
 	return wrong
 }
 
+// counted returns a number with its noun.
+func counted[T int | int64](n T, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprint(n, " ", noun)
+}
+
 // write writes the report as Markdown.
 func (o *outcome) write(w io.Writer, picture string) error {
 	var b strings.Builder
@@ -55,7 +63,7 @@ func (o *outcome) write(w io.Writer, picture string) error {
 	if wrong := o.judge(); len(wrong) > 0 {
 		verdict = "**Failed**: " + strings.Join(wrong, "; ")
 	}
-	fmt.Fprintf(&b, "# Soak: %s of mixed load\n\n%s: %d requests, %d for the wrong tenant, %d failures in all.\n\n", o.took.Round(time.Second), verdict, requests, o.tally.wrong, failed)
+	fmt.Fprintf(&b, "# Soak: %s of mixed load\n\n%s: %d requests, %d for the wrong tenant, %s in all.\n\n", o.took.Round(time.Second), verdict, requests, o.tally.wrong, counted(failed, "failure"))
 	fmt.Fprintf(&b, "Made by `./test/soak/run -duration %s` on %s (commit %s, %s): %d gateways, one sqld, one Redis, %d upstreams, the load and all of it on one machine. The gateways kept %.2f cores busy in the mean, everything together %.2f.\n\n",
 		o.options.duration, o.began.UTC().Format("2006-01-02 15:04 UTC"), o.version, o.machine, o.options.gateways, len(o.samples.system.upstreams), o.cores, o.allCores)
 	o.writeGrowth(&b, picture)
