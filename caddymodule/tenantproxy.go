@@ -29,11 +29,11 @@ func init() {
 //
 // It is a reverse_proxy in everything else, and has all its options. What it does by itself are requests of a tenant with
 // plain http upstreams, while no option is given but static upstreams, the transport tenant and its options, and those of
-// upgraded connections (stream_timeout, stream_buffer_size, stream_close_delay). Upgrades such
-// as WebSockets, https upstreams, requests without a tenant and whatever else [Transport] hands over are left to the
-// reverse_proxy within; with any other option (header_up, lb_policy, health checks, handle_response, …) that gets everything,
-// and the log says so once. Client and upstream see the same in both cases; retries, passive health checks and the counters
-// of the admin API's /reverse_proxy/upstreams are reverse_proxy's alone.
+// upgraded connections (stream_timeout, stream_buffer_size, stream_close_delay). Upgrades such as WebSockets, https upstreams,
+// requests without a tenant and whatever else [Transport] hands over are left to the reverse_proxy within; with any other
+// option (header_up, lb_policy, health checks, handle_response, …) that gets everything, and the log says so at the start.
+// Client and upstream see the same in both cases; retries, passive health checks and the counters of the admin API's
+// /reverse_proxy/upstreams are reverse_proxy's alone.
 //
 // An upstream that cannot be connected to is left for the next one of its pool, in random order, before anything was sent:
 // reverse_proxy does so with lb_try_duration. Of its placeholders there are {http.reverse_proxy.upstream.hostport}, its

@@ -9,8 +9,8 @@ import (
 )
 
 // Sweep gives back the memory of every bucket that is full at now, of accounts that are saved and idle, and of Keys
-// without a request in flight, and returns how many there were. Requests go on meanwhile: they never wait for a sweep, and none of what they spend is lost. now must come from the clock that the
-// Local was built with.
+// without a request in flight, and returns how many there were. Requests go on meanwhile: they never wait for a sweep, and
+// none of what they spend is lost. now must come from the clock that the Local was built with.
 func (l *Local) Sweep(now time.Time) (removed int) {
 	for i := range index.Shards {
 		removed += l.sweepShard(i, now)
